@@ -1,0 +1,60 @@
+/**
+ * The activities that workflow code calls, as types: ids, numbers and enum words only (L6).
+ */
+import type { SessionRef } from './ids'
+import type { RunStep, Waiting } from './next-step'
+
+/** Numbers that the worker chooses and a run learns once, with its lease: all in milliseconds. */
+export interface Profile {
+  heartbeatMs: number
+  retryInitialMs: number
+  /** How long a run with nothing to do stays, so that the next input finds it warm. */
+  lingerMs: number
+  /** How long a run stays that waits for a person. */
+  waitLingerMs: number
+  /** Pauses between looks while Postgres is away; the last one repeats. */
+  backoffMs: number[]
+  graceMs: number
+}
+
+export interface AdvanceInput {
+  ref: SessionRef
+  /** Null: claim the lease first. */
+  epoch: number | null
+  grace: boolean
+}
+
+export type Advanced =
+  | { status: 'ok'; epoch: number; run: RunStep[]; waiting: Waiting; wakeInMs: number | null; turn: number; profile?: Profile }
+  /** Another executor has the session, or nobody can have it: this run ends. */
+  | { status: 'over' }
+  /** Another cluster was heard of lately. */
+  | { status: 'owned_elsewhere'; retryMs: number }
+
+export interface StepInput {
+  ref: SessionRef
+  epoch: number
+  step: string
+}
+
+export interface SessionActivities {
+  /** plan and mirror in one: reads the tail and the draft rows, promotes and appends what is due, says what to run. */
+  advance(input: AdvanceInput): Promise<Advanced>
+  callModel(input: StepInput): Promise<void>
+  executeTool(input: StepInput): Promise<void>
+}
+
+export interface ReconcileActivities {
+  /** Nudges every session whose work is due while log and beats stand still. Gives back how many. */
+  reconcile(): Promise<{ nudged: number; replaced: number }>
+}
+
+/** What a session workflow gets. */
+export interface SessionInput {
+  ref: SessionRef
+}
+
+export const SESSION_WORKFLOW = 'session'
+export const RECONCILE_WORKFLOW = 'reconcile'
+export const NUDGE_SIGNAL = 'nudge'
+export const DEFAULT_TASK_QUEUE = 'savefile'

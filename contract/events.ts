@@ -1,0 +1,239 @@
+/**
+ * The event types and the schemas of their payloads (DESIGN.md section 5). Past tense, versioned: a payload that was once written stays
+ * readable for ever, so a change is a new version with an upcaster, never an edit. test/contract/golden/ holds one file for each version.
+ */
+import { z } from 'zod'
+import { Block, ContentBlock, Sha256 } from './blocks'
+import { SavefileError } from './errors'
+
+const Seq = z.int().positive()
+const Micros = z.int().nonnegative()
+const Step = z.string().min(1)
+const Call = z.string().min(1)
+
+/** What the model saw. The request is: the one before (`prev`), its answer, its results in the order of the calls, then `saw`. */
+export const Manifest = z.strictObject({
+  /** Version of the view's rules. */
+  view: z.int().positive(),
+  definition: Sha256,
+  /** Seq of the answer whose request this one extends; 0 for the first. */
+  prev: z.int().nonnegative(),
+  /** The events that this request named for the first time, in view order. */
+  saw: z.array(Seq),
+  dropped: z.array(z.strictObject({ seq: Seq, what: z.string(), why: z.string() })),
+  /** sha256 of the request body, hex. */
+  requestHash: z.string(),
+})
+export type Manifest = z.infer<typeof Manifest>
+
+/** `input` counts all tokens sent, those read from and written to a cache included. */
+export const Usage = z.strictObject({
+  input: z.int().nonnegative(),
+  output: z.int().nonnegative(),
+  cacheRead: z.int().nonnegative().default(0),
+  cacheWrite: z.int().nonnegative().default(0),
+  reasoning: z.int().nonnegative().default(0),
+})
+export type Usage = z.infer<typeof Usage>
+
+/** What a provider needs verbatim; sent back only where all four of provider, platform, model and format match. */
+export const Replay = z.strictObject({
+  provider: z.string(),
+  platform: z.string(),
+  model: z.string(),
+  format: z.int(),
+  /** One entry a block of the answer: JSON text of the wire's own form, or null where the block itself says all. */
+  blocks: z.array(z.string().nullable()),
+})
+export type Replay = z.infer<typeof Replay>
+
+export const FailureClass = z.enum([
+  'rate_limited',
+  'overloaded',
+  'refused_request',
+  'context_exceeded',
+  'cut_off',
+  'timeout',
+  'unreachable',
+  'auth',
+  'budget',
+  'internal',
+])
+export type FailureClass = z.infer<typeof FailureClass>
+
+/** `vanished`: its process died, or was cut off, before it said anything. */
+export const Attempt = z.strictObject({
+  n: z.int().positive(),
+  at: Micros,
+  outcome: z.union([z.literal('answered'), z.literal('vanished'), FailureClass]),
+})
+export type Attempt = z.infer<typeof Attempt>
+
+export const StopReason = z.enum(['end', 'tool_calls', 'max_tokens', 'stop_sequence', 'refusal', 'pause', 'context_exceeded', 'other'])
+export type StopReason = z.infer<typeof StopReason>
+
+export const Outcome = z.enum(['ok', 'error', 'denied', 'cancelled', 'unknown'])
+export type Outcome = z.infer<typeof Outcome>
+
+export const Delivery = z.enum(['queue', 'steer', 'interrupt'])
+export type Delivery = z.infer<typeof Delivery>
+
+export const TurnReason = z.enum(['done', 'awaiting_input', 'limit', 'failed', 'interrupted'])
+export type TurnReason = z.infer<typeof TurnReason>
+
+const Origin = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('new') }),
+  z.strictObject({ kind: z.literal('compaction'), session: z.string(), lo: Seq, hi: Seq }),
+  z.strictObject({ kind: z.literal('import'), format: z.string() }),
+])
+
+export const PAYLOADS = {
+  session_created: z.strictObject({
+    definition: Sha256,
+    title: z.string().optional(),
+    labels: z.record(z.string(), z.string()).optional(),
+    /** Absolute path, on the hosts that run this session's tools, of the folder its file tools are confined to. */
+    workFolder: z.string().optional(),
+    origin: Origin,
+  }),
+  forked: z.strictObject({
+    parent: z.string(),
+    seq: Seq,
+    /** Hash of the parent's event at `seq`, hex. */
+    hash: z.string(),
+    definition: Sha256,
+    title: z.string().optional(),
+    workFolder: z.string().optional(),
+    /** `rule`: what was open at the fork goes by PROTOCOL.md rule 21. */
+    open: z.literal('rule'),
+  }),
+  definition_changed: z.strictObject({ definition: Sha256, from: Sha256, changed: z.array(z.string()), why: z.string().optional() }),
+  /** No blocks, and delivery `interrupt`: only a stop. */
+  message_received: z.strictObject({ blocks: z.array(ContentBlock), delivery: Delivery }),
+  model_answered: z.strictObject({
+    step: Step,
+    provider: z.string(),
+    model: z.string(),
+    blocks: z.array(Block),
+    stop: StopReason,
+    usage: Usage,
+    costUsdMicros: z.int().nonnegative().optional(),
+    responseId: z.string().optional(),
+    timings: z.strictObject({ startedAt: Micros, firstByteMs: z.int().nonnegative().optional(), totalMs: z.int().nonnegative() }),
+    replay: Replay.optional(),
+    manifest: Manifest,
+    attempts: z.array(Attempt),
+  }),
+  model_failed: z.strictObject({
+    step: Step,
+    class: FailureClass,
+    retryable: z.boolean(),
+    attempts: z.array(Attempt),
+    manifest: Manifest.optional(),
+    status: z.int().optional(),
+    /** The provider's own words: here, and nowhere in Temporal. */
+    message: z.string(),
+  }),
+  approval_requested: z.strictObject({ call: Call, tool: z.string(), rule: z.string(), expiresAt: Micros.optional() }),
+  approval_resolved: z.strictObject({
+    call: Call,
+    decision: z.enum(['allow', 'deny']),
+    /** `session`: also for later calls of the same tool in this session. */
+    scope: z.enum(['once', 'session']).default('once'),
+    note: z.string().optional(),
+    /** JSON text that replaces the model's arguments. */
+    args: z.string().optional(),
+  }),
+  tool_started: z.strictObject({ call: Call, tool: z.string(), queue: z.string().nullable(), idempotencyKey: z.string() }),
+  tool_finished: z.strictObject({
+    call: Call,
+    tool: z.string(),
+    outcome: Outcome,
+    blocks: z.array(ContentBlock),
+    /** A word for programs: `timeout`, `invalid_arguments`, `invalid_output`, `exit_1`, ... */
+    code: z.string().optional(),
+    ms: z.int().nonnegative().optional(),
+  }),
+  result_arrived_late: z.strictObject({ call: Call, tool: z.string(), outcome: Outcome, blocks: z.array(ContentBlock) }),
+  interrupted: z.strictObject({
+    turn: Seq,
+    /** Seq of the message that interrupted. */
+    by: Seq,
+    /** What had been streamed by the model step that was stopped. */
+    partial: z.array(z.strictObject({ step: Step, blocks: z.array(Block) })),
+  }),
+  turn_finished: z.strictObject({
+    turn: Seq,
+    reason: TurnReason,
+    limit: z.enum(['steps', 'tokens', 'usd', 'seconds']).optional(),
+  }),
+  session_closed: z.strictObject({ reason: z.string().optional() }),
+} as const
+
+export type EventType = keyof typeof PAYLOADS
+export type Payload<T extends EventType> = z.infer<(typeof PAYLOADS)[T]>
+export const EVENT_TYPES = Object.keys(PAYLOADS) as EventType[]
+
+/** The version that is written today, by type. */
+export const VERSIONS: Readonly<Record<EventType, number>> = {
+  session_created: 1,
+  forked: 1,
+  definition_changed: 1,
+  message_received: 1,
+  model_answered: 1,
+  model_failed: 1,
+  approval_requested: 1,
+  approval_resolved: 1,
+  tool_started: 1,
+  tool_finished: 1,
+  result_arrived_late: 1,
+  interrupted: 1,
+  turn_finished: 1,
+  session_closed: 1,
+}
+
+/** An event as it is stored. `at` is in microseconds since 1970; hashes are hex; `payload` is the JSON text, verbatim. */
+export interface StoredEvent {
+  seq: number
+  /** The session whose own row this is: an ancestor's, in an inherited stretch. */
+  session: string
+  type: string
+  v: number
+  at: number
+  actor: string
+  key: string
+  kid: string | null
+  payload: string
+  prevHash: string
+  hash: string
+}
+
+/** An event of a type and version that this code knows, its payload parsed. */
+export type KnownEvent = { [T in EventType]: { seq: number; at: number; actor: string; type: T; payload: Payload<T> } }[EventType]
+
+/** An event to be appended. `subject` is what its structural key is made of: a call id, a step key, a turn. */
+export type NewEvent = { [T in EventType]: { type: T; payload: Payload<T> } }[EventType]
+
+export function isKnown(type: string, v: number): type is EventType {
+  return Object.hasOwn(PAYLOADS, type) && VERSIONS[type as EventType] >= v
+}
+
+/**
+ * Reads a stored event. An unknown type or version gives null: it is kept and shown, and an executor that meets one stops.
+ * @throws SavefileError `corrupt_log` where the payload of a known event does not validate.
+ */
+export function parseEvent(event: Pick<StoredEvent, 'seq' | 'at' | 'actor' | 'type' | 'v' | 'payload'>): KnownEvent | null {
+  if (!isKnown(event.type, event.v)) return null
+  let json: unknown
+  try {
+    json = JSON.parse(event.payload)
+  } catch (cause) {
+    throw new SavefileError('corrupt_log', `The payload of event ${event.seq} is not JSON.`, { seq: event.seq }, { cause })
+  }
+  const parsed = PAYLOADS[event.type].safeParse(json)
+  if (!parsed.success) {
+    const where = parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')
+    throw new SavefileError('corrupt_log', `The payload of event ${event.seq} (${event.type}) does not validate: ${where}`, { seq: event.seq })
+  }
+  return { seq: event.seq, at: event.at, actor: event.actor, type: event.type, payload: parsed.data } as KnownEvent
+}

@@ -1,0 +1,229 @@
+/**
+ * The ports: what activities and the client need of the log, of providers and of tools. Implementations live in log/, providers/ and
+ * tools/; none of them imports another. Everything that is normal is a status in the answer, never a throw.
+ */
+import type { Block, ContentBlock, BlobRef } from './blocks'
+import type { Definition, ModelSpec, ProviderName } from './definition'
+import type { Attempt, FailureClass, Manifest, NewEvent, Outcome, Payload, Replay, StopReason, StoredEvent, Usage } from './events'
+import type { SessionRef } from './ids'
+import type { Close, PlannedEvent } from './next-step'
+import type { State } from './state'
+
+// ---------------------------------------------------------------- the log, as an executor uses it (PROTOCOL.md rules 1 to 15)
+
+/** Who executes: a workflow run of a cluster. */
+export interface Owner {
+  cluster: string
+  run: string
+}
+
+export type Claimed =
+  | { status: 'claimed'; epoch: number }
+  /** Another cluster's run was heard of lately; try again after so long. */
+  | { status: 'owned_elsewhere'; retryMs: number }
+  | { status: 'session_not_found' | 'closed' }
+
+export interface DraftRow {
+  step: string
+  state: 'running' | 'finished' | 'closed'
+  token: string
+  attempt: number
+  epoch: number
+  fresh: boolean
+  outcome: 'unknown' | 'cancelled' | null
+  /** Of a finished row: the type and the payload (JSON text) of the event that it becomes. */
+  type: 'model_answered' | 'model_failed' | 'tool_finished' | null
+  payload: string | null
+}
+
+/** A tool result that was refused because its row was closed or taken over: evidence, not yet in the log. */
+export interface Evidence {
+  call: string
+  token: string
+  payload: string
+}
+
+export type Look =
+  | {
+      status: 'ok'
+      head: number
+      /** The newest snapshot that applies, where the caller's own state was older or absent. */
+      snapshot: { seq: number; state: State } | null
+      /** Every event after the caller's `after`, or after the snapshot. */
+      events: StoredEvent[]
+      /** Rows of this session that are not swept. */
+      drafts: DraftRow[]
+      evidence: Evidence[]
+      /** The database's clock, microseconds since 1970. */
+      now: number
+    }
+  | { status: 'session_not_found' | 'stale_epoch' }
+
+export type Appended =
+  | { status: 'appended'; head: number; seqs: number[] }
+  | { status: 'stale_epoch' | 'closed' | 'session_not_found' }
+  | { status: 'head_moved'; head: number }
+
+/** What the reconciler and `ls` go by: `dueAt` in microseconds, null when nothing is due before somebody speaks. */
+export interface Outlook {
+  state: 'idle' | 'running' | 'waiting_approval' | 'waiting_result' | 'newer_worker'
+  dueAt: number | null
+}
+
+export type DraftClaim =
+  /** Mine: go on. `attempts` are those before this one. */
+  | { status: 'claimed'; token: string; attempt: number; attempts: Attempt[] }
+  /** Its executor was heard of lately: wait and look again. */
+  | { status: 'busy'; retryMs: number }
+  /** There is nothing left to do for this key. */
+  | { status: 'finished' | 'closed' | 'stale_epoch' }
+
+export interface ExecutorLog {
+  claim(ref: SessionRef, owner: Owner, options?: { takeover?: boolean }): Promise<Claimed>
+  /** Session, state and drafts in one round trip. `after`: the seq of the caller's own state, or null. */
+  look(ref: SessionRef, epoch: number, after: number | null): Promise<Look>
+  append(ref: SessionRef, epoch: number, expectedHead: number, events: PlannedEvent[], outlook: Outlook, evidence?: Evidence[]): Promise<Appended>
+  /** Only the outlook; no event. */
+  setOutlook(ref: SessionRef, epoch: number, outlook: Outlook): Promise<void>
+  /** Compare-and-set on each row; those that changed meanwhile are left as they are. */
+  close(ref: SessionRef, epoch: number, closes: Close[]): Promise<'closed' | 'stale_epoch'>
+  saveSnapshot(ref: SessionRef, seq: number, state: State): Promise<void>
+
+  /** Rules 10 and 11. `safe`: a silent holder's row may be taken over; otherwise it is closed as `unknown`. */
+  claimDraft(ref: SessionRef, epoch: number, step: string, options: { safe: boolean; token: string }): Promise<DraftClaim>
+  /** Rule 12: only by the token's holder, whatever the epoch is. Refused: a tool's result is kept as evidence. */
+  finishDraft(ref: SessionRef, step: string, token: string, event: NewEvent): Promise<'finished' | 'refused'>
+  /** Gives the claim back without a result, so that the next attempt need not wait; says why. */
+  releaseDraft(ref: SessionRef, step: string, token: string, why: FailureClass): Promise<void>
+  /** "I live": for all rows that this process holds, in one write. Gives back the tokens that are no longer in charge. */
+  beat(held: { ref: SessionRef; step: string; token: string }[]): Promise<string[]>
+  /** What was streamed so far, by step. */
+  partial(ref: SessionRef, steps: string[]): Promise<Map<string, Block[]>>
+
+  /** Events in log order through the lineage, from `from` (1 is the first). */
+  events(ref: SessionRef, from: number): Promise<StoredEvent[]>
+  definition(space: string, hash: string): Promise<Definition>
+  /** @throws SavefileError `blob_not_found` also where this session has no reference to it. */
+  readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>
+  writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
+}
+
+/** One chunk of the live stream of a step. `n` counts from 0 within an attempt. */
+export interface Delta {
+  ref: SessionRef
+  step: string
+  token: string
+  n: number
+  kind: 'text' | 'reasoning' | 'output'
+  body: string
+}
+
+// ---------------------------------------------------------------- providers: one page (DESIGN.md section 7)
+
+/** A message of a view: neutral, in view order. Tool results are grouped into one entry, in the order of the calls. */
+export type ViewEntry =
+  | { role: 'user'; seq: number; actor: string; blocks: ContentBlock[] }
+  | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay }
+  | { role: 'results'; seq: number; results: { seq: number; call: string; name: string; outcome: Outcome; blocks: ContentBlock[] }[] }
+
+export interface View {
+  system: string
+  tools: { name: string; description: string; inputSchema: string }[]
+  entries: ViewEntry[]
+}
+
+export interface ModelRequest {
+  model: ModelSpec
+  view: View
+  /** Loads what a block refers to. */
+  blob(hash: string): Promise<Uint8Array>
+}
+
+export interface ModelContext {
+  /** Aborted: stop at once and give back what there is. */
+  signal: AbortSignal
+  onDelta(kind: 'text' | 'reasoning', body: string): void
+}
+
+/** What was sent, for the manifest. */
+export interface Sent {
+  requestHash: string
+  dropped: Manifest['dropped']
+}
+
+export type ModelResult = Sent &
+  (
+    | {
+        ok: true
+        /** Tool calls come with `call` empty: the log names them. */
+        blocks: Block[]
+        stop: StopReason
+        usage: Usage
+        /** The model that answered, as the provider names it. */
+        model: string
+        responseId?: string
+        replay?: Replay
+        firstByteMs?: number
+      }
+    | {
+        ok: false
+        class: FailureClass
+        retryable: boolean
+        retryAfterMs?: number
+        status?: number
+        message: string
+      }
+  )
+
+/** A wire API with its adapter. Whatever goes wrong at or on the way to the provider is a result, never a throw. */
+export interface Provider {
+  readonly name: ProviderName
+  call(request: ModelRequest, context: ModelContext): Promise<ModelResult>
+}
+
+// ---------------------------------------------------------------- tools (DESIGN.md section 6)
+
+export interface ToolContext {
+  ref: SessionRef
+  call: string
+  /** The same for every run of the same call. */
+  idempotencyKey: string
+  /** Aborted at the timeout and at an interrupt: end, with your children, and give back what there is. */
+  signal: AbortSignal
+  workFolder: string | null
+  onOutput(chunk: string): void
+  writeBlob(bytes: Uint8Array, mediaType: string): Promise<BlobRef>
+}
+
+export interface ToolResult {
+  outcome: 'ok' | 'error' | 'cancelled'
+  blocks: ContentBlock[]
+  code?: string
+}
+
+/** A tool that this process can run. `run` never throws for what is the model's or the world's fault: that is an `error` result. */
+export interface Tool {
+  readonly name: string
+  /** Null where the arguments (JSON text) are right; else what is wrong, for the model to read. */
+  problem(args: string): string | null
+  run(args: string, context: ToolContext): Promise<ToolResult>
+}
+
+// ---------------------------------------------------------------- the log, as people and their services use it
+
+export interface Principal {
+  /** `user:<principal>`. */
+  actor: string
+}
+
+export type InputEvent =
+  | { type: 'message_received'; payload: Payload<'message_received'> }
+  | { type: 'approval_resolved'; payload: Payload<'approval_resolved'> }
+  | { type: 'tool_finished'; payload: Payload<'tool_finished'> }
+  | { type: 'definition_changed'; payload: Payload<'definition_changed'> }
+  | { type: 'session_closed'; payload: Payload<'session_closed'> }
+
+export type InputResult =
+  | { status: 'appended' | 'duplicate'; seq: number; head: number }
+  | { status: 'already_resolved'; seq: number }
+  | { status: 'closed' | 'session_not_found' | 'call_not_found' | 'not_requested' | 'idempotency_conflict' }

@@ -1,0 +1,281 @@
+/**
+ * reduce: one event more. Pure; the state-by-event table below is total, so a phase or a type that is added without a rule for every
+ * cell does not compile. A refused event is a corrupt log when it is read, and a bug or a race when it is about to be written.
+ */
+import type { EventType, KnownEvent, Payload } from './events'
+import { emptyState, openCalls, phaseOf, type CallState, type Phase, type State } from './state'
+
+/** Why an event cannot follow. */
+export type Refusal =
+  | 'not_created'
+  | 'already_created'
+  | 'closed'
+  | 'no_turn'
+  | 'not_due'
+  | 'calls_open'
+  | 'no_open_calls'
+  | 'interrupt_pending'
+  | 'after_interrupted'
+  | 'nothing_to_interrupt'
+  | 'work_left'
+  | 'unknown_call'
+  | 'call_finished'
+  | 'already_started'
+  | 'already_requested'
+  | 'not_requested'
+  | 'already_resolved'
+  | 'wrong_step'
+  | 'wrong_turn'
+  | 'wrong_seq'
+
+type Guard<T extends EventType> = (s: State, p: Payload<T>) => Refusal | null
+type Row = { readonly [T in EventType]: Guard<T> }
+
+const yes = (): null => null
+const no = (why: Refusal) => (): Refusal => why
+
+const findCall = (s: State, id: string): CallState | undefined => s.calls.find((call) => call.id === id)
+
+const callGuard =
+  (check: (call: CallState) => Refusal | null) =>
+  (s: State, p: { call: string }): Refusal | null => {
+    const call = findCall(s, p.call)
+    if (!call) return 'unknown_call'
+    return call.finished ? 'call_finished' : check(call)
+  }
+const mayRequest = callGuard((call) => (call.started ? 'already_started' : call.asked ? 'already_requested' : null))
+const mayResolve = callGuard((call) => (!call.asked ? 'not_requested' : call.decision ? 'already_resolved' : null))
+const mayStart = callGuard((call) => (call.started ? 'already_started' : null))
+const mayFinish = callGuard(() => null)
+
+const rightStep = (s: State, p: { step: string }): Refusal | null => (s.due && p.step === `model@${s.due}` ? null : s.due ? 'wrong_step' : 'not_due')
+const rightTurn = (s: State, p: { turn: number }): Refusal | null => (s.turn?.opener === p.turn ? null : 'wrong_turn')
+const mayInterrupt: Guard<'interrupted'> = (s, p) => rightTurn(s, p) ?? (openCalls(s).length > 0 ? 'calls_open' : p.by === s.stop ? null : 'nothing_to_interrupt')
+
+const idle: Row = {
+  session_created: no('already_created'),
+  forked: yes,
+  definition_changed: yes,
+  message_received: yes,
+  model_answered: no('no_turn'),
+  model_failed: no('no_turn'),
+  approval_requested: no('no_turn'),
+  approval_resolved: no('no_turn'),
+  tool_started: no('no_turn'),
+  tool_finished: no('no_turn'),
+  result_arrived_late: yes,
+  interrupted: no('no_turn'),
+  turn_finished: no('no_turn'),
+  session_closed: yes,
+}
+const always = (why: Refusal): Row => ({
+  session_created: no(why),
+  forked: no(why),
+  definition_changed: no(why),
+  message_received: no(why),
+  model_answered: no(why),
+  model_failed: no(why),
+  approval_requested: no(why),
+  approval_resolved: no(why),
+  tool_started: no(why),
+  tool_finished: no(why),
+  result_arrived_late: no(why),
+  interrupted: no(why),
+  turn_finished: no(why),
+  session_closed: no(why),
+})
+
+/** What may follow in which phase. */
+export const TABLE: { readonly [P in Phase]: Row } = {
+  new: { ...always('not_created'), session_created: yes },
+  idle,
+  due: {
+    ...idle,
+    model_answered: rightStep,
+    model_failed: rightStep,
+    approval_requested: no('no_open_calls'),
+    approval_resolved: no('no_open_calls'),
+    tool_started: no('no_open_calls'),
+    tool_finished: no('no_open_calls'),
+    interrupted: no('nothing_to_interrupt'),
+    turn_finished: (s, p) => rightTurn(s, p) ?? (p.reason === 'limit' ? null : 'work_left'),
+  },
+  calls: {
+    ...idle,
+    model_answered: no('calls_open'),
+    model_failed: no('calls_open'),
+    approval_requested: mayRequest,
+    approval_resolved: mayResolve,
+    tool_started: mayStart,
+    tool_finished: mayFinish,
+    interrupted: no('nothing_to_interrupt'),
+    turn_finished: no('calls_open'),
+  },
+  settled: {
+    ...idle,
+    model_answered: no('not_due'),
+    model_failed: no('not_due'),
+    approval_requested: no('no_open_calls'),
+    approval_resolved: no('no_open_calls'),
+    tool_started: no('no_open_calls'),
+    tool_finished: no('no_open_calls'),
+    interrupted: no('nothing_to_interrupt'),
+    turn_finished: rightTurn,
+  },
+  stopping: {
+    ...idle,
+    model_answered: (s, p) => (openCalls(s).length > 0 ? 'calls_open' : rightStep(s, p)),
+    model_failed: (s, p) => (openCalls(s).length > 0 ? 'calls_open' : rightStep(s, p)),
+    approval_requested: no('interrupt_pending'),
+    approval_resolved: mayResolve,
+    tool_started: no('interrupt_pending'),
+    tool_finished: mayFinish,
+    interrupted: mayInterrupt,
+    turn_finished: no('interrupt_pending'),
+  },
+  stopped: {
+    ...idle,
+    model_answered: no('after_interrupted'),
+    model_failed: no('after_interrupted'),
+    approval_requested: no('after_interrupted'),
+    approval_resolved: no('after_interrupted'),
+    tool_started: no('after_interrupted'),
+    tool_finished: no('after_interrupted'),
+    interrupted: no('after_interrupted'),
+    turn_finished: rightTurn,
+  },
+  closed: { ...always('closed'), forked: yes, result_arrived_late: yes },
+}
+
+export type Reduced = { ok: true; state: State } | { ok: false; refusal: Refusal; phase: Phase }
+
+/** The state after one more event, or why the event cannot follow. */
+export function reduce(s: State, event: KnownEvent): Reduced {
+  const phase = phaseOf(s)
+  if (event.seq !== s.seq + 1) return { ok: false, refusal: 'wrong_seq', phase }
+  if (s.unsupported) return { ok: true, state: { ...s, seq: event.seq } }
+  const refusal = (TABLE[phase][event.type] as Guard<EventType>)(s, event.payload)
+  if (refusal) return { ok: false, refusal, phase }
+  return { ok: true, state: { ...apply(s, event), seq: event.seq } }
+}
+
+/** The state after an event that this code does not know: kept, shown, and never stepped over. */
+export function reduceUnknown(s: State, event: { seq: number; type: string; v: number }): State {
+  return { ...s, seq: event.seq, unsupported: s.unsupported ?? { seq: event.seq, type: event.type, v: event.v } }
+}
+
+function openTurn(s: State, opener: number, at: number, unseen: number[]): State {
+  const turns = s.turns + 1
+  const turn = { opener, n: turns, openedAt: at, interrupted: false, failed: false, steps: 0, tokens: 0, usdMicros: 0 }
+  return { ...s, turns, turn, due: opener, unseen, stop: 0 }
+}
+
+function withCall(s: State, id: string, change: Partial<CallState>): State {
+  return { ...s, calls: s.calls.map((call) => (call.id === id ? { ...call, ...change } : call)) }
+}
+
+function apply(s: State, e: KnownEvent): State {
+  switch (e.type) {
+    case 'session_created':
+      return { ...emptyState, created: true, definition: e.payload.definition, workFolder: e.payload.workFolder ?? null }
+    case 'forked':
+      return {
+        ...s,
+        inherited: e.seq - 1,
+        closed: false,
+        definition: e.payload.definition,
+        workFolder: e.payload.workFolder ?? s.workFolder,
+        allowed: [],
+        calls: s.calls.map((call) => ({ ...call, decision: null, inheritedDecision: call.decision ?? call.inheritedDecision })),
+      }
+    case 'definition_changed':
+      return { ...s, definition: e.payload.definition }
+    case 'message_received':
+      return message(s, e.seq, e.at, e.payload)
+    case 'model_answered':
+      return answered(s, e.seq, e.payload)
+    case 'model_failed':
+      return { ...s, due: 0, turn: s.turn && { ...s.turn, failed: true, steps: s.turn.steps + 1 } }
+    case 'approval_requested':
+      return withCall(s, e.payload.call, { asked: e.seq, expiresAt: e.payload.expiresAt ?? null })
+    case 'approval_resolved': {
+      const { call, decision, scope, args, note } = e.payload
+      const next = withCall(s, call, { decision, ...(args === undefined ? {} : { args }), ...(note === undefined ? {} : { note }) })
+      const tool = findCall(s, call)?.name
+      return decision === 'allow' && scope === 'session' && tool && !s.allowed.includes(tool) ? { ...next, allowed: [...s.allowed, tool] } : next
+    }
+    case 'tool_started':
+      return withCall(s, e.payload.call, { started: e.seq, idempotencyKey: e.payload.idempotencyKey })
+    case 'tool_finished': {
+      const next = withCall(s, e.payload.call, { finished: e.seq, outcome: e.payload.outcome })
+      return openCalls(next).length === 0 ? { ...next, due: e.seq } : next
+    }
+    case 'interrupted':
+      return { ...s, stop: 0, due: 0, turn: s.turn && { ...s.turn, interrupted: true }, extra: [...s.extra, e.seq] }
+    case 'turn_finished':
+      return finished(s, e.at)
+    case 'session_closed':
+      return { ...s, closed: true }
+    case 'result_arrived_late':
+      return s
+  }
+}
+
+function message(s: State, seq: number, at: number, p: Payload<'message_received'>): State {
+  const onlyStop = p.delivery === 'interrupt' && p.blocks.length === 0
+  if (onlyStop) return s.turn && !s.turn.interrupted ? { ...s, stop: s.stop || seq } : s
+  if (!s.turn) return openTurn(s, seq, at, [seq])
+  if (p.delivery !== 'steer') {
+    const queued = [...s.queued, seq]
+    return p.delivery === 'interrupt' && !s.turn.interrupted ? { ...s, queued, stop: s.stop || seq } : { ...s, queued }
+  }
+  const due = s.due || openCalls(s).length > 0 || s.turn.interrupted || s.turn.failed ? s.due : seq
+  return { ...s, unseen: [...s.unseen, seq], due }
+}
+
+function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
+  const saw = new Set(p.manifest.saw)
+  const unseen = s.unseen.filter((x) => !saw.has(x))
+  const calls = p.blocks.flatMap((block): CallState[] =>
+    block.type !== 'tool_call'
+      ? []
+      : [
+          {
+            id: block.call,
+            name: block.name,
+            args: block.args,
+            ...(block.problem === undefined ? {} : { problem: block.problem }),
+            answer: seq,
+            definition: p.manifest.definition,
+            asked: 0,
+            expiresAt: null,
+            decision: null,
+            inheritedDecision: null,
+            started: 0,
+            idempotencyKey: null,
+            finished: 0,
+            outcome: null,
+          },
+        ],
+  )
+  return {
+    ...s,
+    unseen,
+    extra: s.extra.filter((x) => !saw.has(x)),
+    lastAnswer: seq,
+    calls,
+    due: calls.length > 0 ? 0 : (unseen[0] ?? 0),
+    turn: s.turn && {
+      ...s.turn,
+      steps: s.turn.steps + 1,
+      tokens: s.turn.tokens + p.usage.input + p.usage.output,
+      usdMicros: s.turn.usdMicros + (p.costUsdMicros ?? 0),
+    },
+  }
+}
+
+function finished(s: State, at: number): State {
+  const closed: State = { ...s, turn: null, due: 0, stop: 0, calls: s.calls, unseen: [], extra: [...s.extra, ...s.unseen] }
+  const [opener, ...rest] = s.queued
+  return opener === undefined ? closed : openTurn({ ...closed, queued: [] }, opener, at, [opener, ...rest])
+}

@@ -1,0 +1,123 @@
+/**
+ * The state that `reduce` keeps: only what the next step needs, so that it stays small however long the log is (L12).
+ */
+import type { Outcome } from './events'
+
+/** Raised with every change of what reduce keeps: a snapshot of another version is not read. */
+export const REDUCER_VERSION = 1
+
+export interface CallState {
+  id: string
+  name: string
+  args: string
+  problem?: string
+  /** Seq of the answer that made it, and the definition that the answer ran under. */
+  answer: number
+  definition: string
+  /** Seq of approval_requested; 0 where nobody was asked. */
+  asked: number
+  expiresAt: number | null
+  /** What was decided in this session's own rows, and in an inherited stretch. */
+  decision: 'allow' | 'deny' | null
+  inheritedDecision: 'allow' | 'deny' | null
+  note?: string
+  /** Seq of tool_started, of tool_finished; 0 where absent. */
+  started: number
+  idempotencyKey: string | null
+  finished: number
+  outcome: Outcome | null
+}
+
+export interface TurnState {
+  /** Seq of the message that opened it: the turn's name. */
+  opener: number
+  /** Which turn of the session this is, from 1. */
+  n: number
+  openedAt: number
+  interrupted: boolean
+  failed: boolean
+  steps: number
+  tokens: number
+  usdMicros: number
+}
+
+export interface State {
+  v: number
+  /** Seq of the last event reduced. */
+  seq: number
+  /** Seq up to which the log is inherited: 0 unless a fork. */
+  inherited: number
+  created: boolean
+  closed: boolean
+  definition: string
+  workFolder: string | null
+  turns: number
+  turn: TurnState | null
+  /** T of `model@T`; 0 where no model call is due. */
+  due: number
+  /** Messages that no manifest names yet and that belong to the open turn. */
+  unseen: number[]
+  /** Other events that the next request shows: interruptions, what an ended turn left unanswered. */
+  extra: number[]
+  /** Messages that wait for the next turn. */
+  queued: number[]
+  /** Seq of an interrupt that is not yet carried out; 0 where none. */
+  stop: number
+  /** Seq of the last answer; its calls. */
+  lastAnswer: number
+  calls: CallState[]
+  /** Tools that were allowed for the whole session, in this session's own rows. */
+  allowed: string[]
+  /** An event that this code does not know: it does not advance the session. */
+  unsupported: { seq: number; type: string; v: number } | null
+}
+
+export const emptyState: State = {
+  v: REDUCER_VERSION,
+  seq: 0,
+  inherited: 0,
+  created: false,
+  closed: false,
+  definition: '',
+  workFolder: null,
+  turns: 0,
+  turn: null,
+  due: 0,
+  unseen: [],
+  extra: [],
+  queued: [],
+  stop: 0,
+  lastAnswer: 0,
+  calls: [],
+  allowed: [],
+  unsupported: null,
+}
+
+/**
+ * Where a session is.
+ *
+ *   new ─▶ idle ─message─▶ due ─answer─▶ calls ─results─▶ due … ─answer without calls─▶ settled ─turn_finished─▶ idle
+ *                           └───────── an interrupt in any of these ─▶ stopping ─interrupted─▶ stopped ─turn_finished─▶ idle
+ */
+export const PHASES = ['new', 'idle', 'due', 'calls', 'settled', 'stopping', 'stopped', 'closed'] as const
+export type Phase = (typeof PHASES)[number]
+
+export function phaseOf(s: State): Phase {
+  if (!s.created) return 'new'
+  if (s.closed) return 'closed'
+  if (!s.turn) return 'idle'
+  if (s.turn.interrupted) return 'stopped'
+  if (s.stop) return 'stopping'
+  if (openCalls(s).length > 0) return 'calls'
+  return s.due ? 'due' : 'settled'
+}
+
+export function openCalls(s: State): CallState[] {
+  return s.calls.filter((call) => !call.finished)
+}
+
+/** The events that the next request names for the first time, in view order: results in the order of the calls, then by seq. */
+export function unseenByModel(s: State): number[] {
+  const results = s.calls.flatMap((call) => (call.finished ? [call.finished] : []))
+  return [...results, ...[...s.extra, ...s.unseen].sort((a, b) => a - b)]
+}
