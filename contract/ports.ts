@@ -227,3 +227,72 @@ export type InputResult =
   | { status: 'appended' | 'duplicate'; seq: number; head: number }
   | { status: 'already_resolved'; seq: number }
   | { status: 'closed' | 'session_not_found' | 'call_not_found' | 'not_requested' | 'idempotency_conflict' }
+
+export interface SessionInfo {
+  space: string
+  session: string
+  title: string | null
+  labels: Record<string, string>
+  /** Hash of the definition that it runs under now. */
+  definition: string
+  head: number
+  headHash: string
+  /** Microseconds since 1970. */
+  createdAt: number
+  updatedAt: number
+  state: Outlook['state'] | 'closed'
+  dueAt: number | null
+  epoch: number
+  parent: { session: string; seq: number } | null
+}
+
+export interface NewSession {
+  definition: string
+  title?: string
+  labels?: Record<string, string>
+  workFolder?: string
+}
+
+export interface ForkOptions {
+  /** The parent's where absent. */
+  definition?: string
+  title?: string
+  workFolder?: string
+}
+
+/** What `verify` found: the first bad seq and why, or all is well up to the head. */
+export type Verified =
+  | { ok: true; events: number; head: number; headHash: string }
+  | { ok: false; events: number; seq: number; why: string }
+
+export interface ClientLog {
+  /** Stores a definition under its hash; the same bytes again are the same definition. */
+  putDefinition(space: string, definition: Definition): Promise<string>
+  definition(space: string, hash: string): Promise<Definition>
+  create(ref: SessionRef, by: Principal, session: NewSession): Promise<{ status: 'created' | 'session_exists' | 'definition_not_found' }>
+  fork(parent: SessionRef, seq: number, child: string, by: Principal, options: ForkOptions): Promise<{ status: 'created' | 'session_exists' | 'session_not_found' | 'no_such_event' | 'definition_not_found' }>
+  /** A person's append: no lease, no expected head; `key` makes it happen once. Sets `due_at`. */
+  input(ref: SessionRef, by: Principal, key: string, event: InputEvent): Promise<InputResult>
+  info(ref: SessionRef): Promise<SessionInfo | null>
+  /** Newest first; `prefix` of the id; pages by `before` (the `updatedAt` and id of the last row had). */
+  list(space: string, options?: { prefix?: string; limit?: number; before?: { updatedAt: number; session: string } }): Promise<SessionInfo[]>
+  /** Events `from`..`to` in log order through the lineage, at most `limit` (default 1000). */
+  read(ref: SessionRef, options?: { from?: number; to?: number; limit?: number }): Promise<StoredEvent[]>
+  /** The last `count` events, oldest first. */
+  tail(ref: SessionRef, count: number): Promise<StoredEvent[]>
+  /** Every event from `from` on, as it comes: no gap, no repeat, until `signal`. Survives a restart of Postgres. */
+  follow(ref: SessionRef, options?: { from?: number; signal?: AbortSignal }): AsyncIterable<StoredEvent>
+  /** The live text of steps that run now, from the moment of the call; a loss (crash of Postgres) is not made good. */
+  followLive(ref: SessionRef, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
+  readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>
+  writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
+  /** One streaming pass over the chain; memory does not grow. */
+  verify(ref: SessionRef, onProgress?: (events: number) => void): Promise<Verified>
+  close(): Promise<void>
+}
+
+/** What the reconciler reads. */
+export interface DueLog {
+  /** Sessions that are overdue and silent, at most `limit`; their `due_at` moves on by `againMs`, `stalls` counts how often without progress. */
+  takeDue(limit: number, againMs: number): Promise<{ ref: SessionRef; stalls: number }[]>
+}
