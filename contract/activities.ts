@@ -15,6 +15,10 @@ export interface Profile {
   /** Pauses between looks while Postgres is away; the last one repeats. */
   backoffMs: number[]
   graceMs: number
+  /** How long a step may wait for a worker of its queue. */
+  scheduleToStartMs: number
+  /** False where the search attributes could not be registered. */
+  searchAttributes: boolean
 }
 
 export interface AdvanceInput {
@@ -22,6 +26,8 @@ export interface AdvanceInput {
   /** Null: claim the lease first. */
   epoch: number | null
   grace: boolean
+  /** Steps that no worker took in time: they are closed as never begun, unless somebody did. */
+  neverBegan?: string[]
 }
 
 export type Advanced =

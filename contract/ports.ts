@@ -54,6 +54,8 @@ export type Look =
       /** Rows of this session that are not swept. */
       drafts: DraftRow[]
       evidence: Evidence[]
+      /** What the session row says now: it is written again only where it differs. */
+      outlook: Outlook
       /** The database's clock, microseconds since 1970. */
       now: number
     }
