@@ -298,3 +298,9 @@ export interface DueLog {
   /** Sessions that are overdue and silent, at most `limit`; their `due_at` moves on by `againMs`, `stalls` counts how often without progress. */
   takeDue(limit: number, againMs: number): Promise<{ ref: SessionRef; stalls: number }[]>
 }
+
+/** Where live text goes: buffered, written in one batch for the whole process, lost without harm. */
+export interface DeltaSink {
+  add(delta: Delta): void
+  flush(): Promise<void>
+}

@@ -1,0 +1,161 @@
+/**
+ * advance: plan and mirror in one short, idempotent local activity. Reads the log's tail and the draft rows, decides with the pure
+ * nextStep, promotes and appends what is due in one fenced transaction, and gives back references to the steps to run.
+ */
+import type { AdvanceInput, Advanced, Profile } from '../contract/activities'
+import type { Definition } from '../contract/definition'
+import { SavefileError } from '../contract/errors'
+import { PAYLOADS } from '../contract/events'
+import { modelStep, toolStep, type SessionRef } from '../contract/ids'
+import { nextStep, type Decision, type DraftView } from '../contract/next-step'
+import type { DraftRow, ExecutorLog, Look, Outlook, Owner } from '../contract/ports'
+import { emptyState, openCalls, phaseOf, type State } from '../contract/state'
+import { OVERDUE_MS, SNAPSHOT_EVERY } from '../contract/timing'
+import { Lru, fold } from './session-cache'
+
+export interface AdvanceDeps {
+  log: ExecutorLog
+  profile: Profile
+  sha256(text: string): string
+  /** This cluster and the run that asks. */
+  owner(): Owner
+  /** Stops at once what this process runs of the session. */
+  interrupt(ref: SessionRef): void
+  warn(what: string, error: unknown): void
+}
+
+/** Losing a race for the head is normal; losing this many in one look is not. */
+const ROUNDS = 50
+
+export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promise<Advanced> {
+  const { log } = deps
+  const states = new Lru<{ state: State; snapshot: number }>(10_000)
+
+  async function read(ref: SessionRef, epoch: number): Promise<{ look: Extract<Look, { status: 'ok' }>; state: State } | null> {
+    const cached = states.get(ref)
+    const look = await log.look(ref, epoch, cached?.state.seq ?? null)
+    if (look.status !== 'ok') return null
+    const from = cached?.state ?? look.snapshot?.state ?? emptyState
+    const { state } = fold(from, look.events)
+    let snapshot = cached?.snapshot ?? look.snapshot?.seq ?? 0
+    if (state.seq - snapshot >= SNAPSHOT_EVERY) {
+      snapshot = state.seq
+      // A snapshot only makes a cold start cheaper: without it the next one reads more.
+      log.saveSnapshot(ref, state.seq, state).catch((error: unknown) => deps.warn('snapshot', error))
+    }
+    states.set(ref, { state, snapshot })
+    return { look, state }
+  }
+
+  return async ({ ref, epoch: known, grace, neverBegan = [] }) => {
+    let epoch = known
+    if (epoch === null) {
+      const claimed = await log.claim(ref, deps.owner())
+      if (claimed.status === 'owned_elsewhere') return claimed
+      if (claimed.status !== 'claimed') return { status: 'over' }
+      epoch = claimed.epoch
+    }
+    if (neverBegan.length > 0) {
+      const closes = neverBegan.map((step) => ({ step, token: null, outcome: 'cancelled' as const }))
+      if ((await log.close(ref, epoch, closes)) === 'stale_epoch') return { status: 'over' }
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      const seen = await read(ref, epoch)
+      if (!seen) return { status: 'over' }
+      const decision = await decide(deps, ref, seen.look, seen.state, grace)
+      if (decision.waiting === 'settling') deps.interrupt(ref)
+      if (decision.closes.length > 0) {
+        if ((await log.close(ref, epoch, decision.closes)) === 'stale_epoch') return { status: 'over' }
+        continue
+      }
+      const outlook = outlookOf(decision, seen.look.now)
+      if (decision.events.length > 0 || seen.look.evidence.length > 0) {
+        const appended = await log.append(ref, epoch, seen.look.head, decision.events, outlook, seen.look.evidence)
+        if (appended.status === 'head_moved') continue
+        if (appended.status !== 'appended') return { status: 'over' }
+      } else if (differs(seen.look.outlook, outlook, seen.look.now)) {
+        await log.setOutlook(ref, epoch, outlook)
+      }
+      if (decision.waiting === 'closed') return { status: 'over' }
+      return {
+        status: 'ok',
+        epoch,
+        run: decision.run,
+        waiting: decision.waiting,
+        wakeInMs: decision.wakeAt === null ? null : Math.max(10, Math.ceil((decision.wakeAt - seen.look.now) / 1000)),
+        turn: decision.state.turns,
+        ...(known === null ? { profile: deps.profile } : {}),
+      }
+    }
+    throw new SavefileError('timeout', `The head of session ${ref.session} moved ${ROUNDS} times during one look.`)
+  }
+}
+
+async function decide(deps: AdvanceDeps, ref: SessionRef, look: Extract<Look, { status: 'ok' }>, state: State, grace: boolean): Promise<Decision> {
+  const drafts = new Map(look.drafts.map((row) => [row.step, viewOf(row)]))
+  await addPartials(deps.log, ref, state, drafts)
+  const definitions = new Map<string, Definition>()
+  for (const hash of definitionsNamed(state, drafts)) definitions.set(hash, await deps.log.definition(ref.space, hash))
+  return nextStep(state, {
+    now: look.now,
+    sha256: deps.sha256,
+    drafts,
+    grace,
+    definition: (hash) => {
+      const definition = definitions.get(hash)
+      if (!definition) throw new SavefileError('definition_not_found', `Definition ${hash} is not in space ${ref.space}.`)
+      return definition
+    },
+  })
+}
+
+function viewOf(row: DraftRow): DraftView {
+  const view = { step: row.step, state: row.state, token: row.token, fresh: row.fresh, outcome: row.outcome, result: null }
+  if (row.state !== 'finished' || row.type === null || row.payload === null) return view
+  const payload = PAYLOADS[row.type].parse(JSON.parse(row.payload))
+  return { ...view, result: { type: row.type, payload } as DraftView['result'] }
+}
+
+/** What had been streamed by steps that were stopped: read only when it is about to be told. */
+async function addPartials(log: ExecutorLog, ref: SessionRef, state: State, drafts: Map<string, DraftView>): Promise<void> {
+  if (phaseOf(state) === 'idle') return
+  const keys = [...(state.due ? [modelStep(state.due)] : []), ...openCalls(state).map((call) => toolStep(call.id))]
+  const closed = keys.filter((key) => drafts.get(key)?.state === 'closed')
+  if (closed.length === 0) return
+  for (const [step, partial] of await log.partial(ref, closed)) {
+    const view = drafts.get(step)
+    if (view) drafts.set(step, { ...view, partial })
+  }
+}
+
+function definitionsNamed(state: State, drafts: Map<string, DraftView>): Set<string> {
+  const named = new Set(openCalls(state).map((call) => call.definition))
+  if (state.definition) named.add(state.definition)
+  for (const { result } of drafts.values()) if (result?.type === 'model_answered') named.add(result.payload.manifest.definition)
+  return named
+}
+
+function outlookOf(decision: Decision, now: number): Outlook {
+  switch (decision.waiting) {
+    case 'nothing':
+    case 'closed':
+      return { state: 'idle', dueAt: null }
+    case 'approval':
+      return { state: 'waiting_approval', dueAt: decision.wakeAt }
+    case 'deferred':
+      return { state: 'waiting_result', dueAt: decision.wakeAt }
+    case 'newer_worker':
+      // Looked at again now and then: the newer worker may be there by then.
+      return { state: 'newer_worker', dueAt: now + OVERDUE_MS * 10_000 }
+    case 'steps':
+    case 'settling':
+      return { state: 'running', dueAt: now + OVERDUE_MS * 1000 }
+  }
+}
+
+/** A running step's draft beats, so that its session's `due_at` need not be pushed on at every look. */
+function differs(is: Outlook, should: Outlook, now: number): boolean {
+  if (is.state !== should.state) return true
+  if (should.state === 'running') return is.dueAt === null || is.dueAt < now - 1e6 * 10
+  return is.dueAt !== should.dueAt
+}

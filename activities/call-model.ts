@@ -1,0 +1,158 @@
+/**
+ * callModel: one model call. Claims the step's draft, builds the view, streams the answer, and leaves the answer (or the final failure)
+ * in the draft; promoting it is `advance`'s. What the provider says never leaves Postgres.
+ */
+import type { StepInput } from '../contract/activities'
+import type { Block } from '../contract/blocks'
+import type { Definition } from '../contract/definition'
+import { SavefileError } from '../contract/errors'
+import type { Attempt, KnownEvent, Manifest, NewEvent, Usage } from '../contract/events'
+import { callId, parseStep, type SessionRef } from '../contract/ids'
+import type { DeltaSink, ModelResult, Provider, Sent, Tool, View } from '../contract/ports'
+import { emptyState, unseenByModel, type State } from '../contract/state'
+import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
+import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
+import { Lru, fold } from './session-cache'
+
+export interface CallModelDeps extends StepDeps {
+  providers: ReadonlyMap<string, Provider>
+  /** Of this process: they know what is wrong with a call's arguments. */
+  tools: ReadonlyMap<string, Tool>
+  deltas: DeltaSink
+  buildView(events: readonly KnownEvent[], definition: Definition, saw: readonly number[]): View
+  viewVersion: number
+  costUsdMicros(model: string, usage: Usage): number | undefined
+  /** Microseconds since 1970. */
+  now(): number
+}
+
+interface History {
+  state: State
+  events: KnownEvent[]
+}
+
+/** Bytes of stored payloads whose parsed events are kept for the next view. */
+const HISTORIES_BYTES = 128 * 1024 * 1024
+
+export function createCallModel(deps: CallModelDeps): (input: StepInput) => Promise<void> {
+  const histories = new Lru<History & { bytes: number }>(HISTORIES_BYTES)
+
+  async function history(ref: SessionRef): Promise<History> {
+    const had = histories.get(ref) ?? { state: emptyState, events: [], bytes: 0 }
+    const stored = await deps.log.events(ref, had.state.seq + 1)
+    const { state, known } = fold(had.state, stored)
+    const bytes = stored.reduce((sum, event) => sum + event.payload.length, had.bytes)
+    for (const event of known) had.events.push(event)
+    histories.set(ref, { state, events: had.events, bytes }, bytes)
+    return { state, events: had.events }
+  }
+
+  return (input) =>
+    withStep(deps, input, true, async (held) => {
+      const step = parseStep(input.step)
+      if (step.kind !== 'model') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
+      const { state, events } = await history(input.ref)
+      // Claimed on a log that has moved on: `advance` will say what is due now.
+      if (state.due !== step.due) return deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
+      const definition = await deps.log.definition(input.ref.space, state.definition)
+      const saw = unseenByModel(state)
+      const startedAt = deps.now()
+      const result = await call(deps, input, held, definition, deps.buildView(events, definition, saw))
+      await deps.deltas.flush()
+      const base = { view: deps.viewVersion, definition: state.definition, prev: state.lastAnswer, saw }
+      await settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest: manifestOf(base, result) })
+    })
+}
+
+async function call(deps: CallModelDeps, { ref, step }: StepInput, { token, signal }: HeldStep, definition: Definition, view: View): Promise<ModelResult> {
+  const provider = deps.providers.get(definition.model.provider)
+  if (!provider) {
+    const message = `This worker has no provider ${definition.model.provider}: set its API key, or its base URL, where the worker runs.`
+    return { ok: false, class: 'auth', retryable: false, message, requestHash: '', dropped: [] }
+  }
+  let n = 0
+  return provider.call(
+    { model: definition.model, view, blob: (hash) => deps.log.readBlob(ref, hash) },
+    { signal, onDelta: (kind, body) => deps.deltas.add({ ref, step, token, n: n++, kind, body }) },
+  )
+}
+
+interface Outcome {
+  result: ModelResult
+  manifest: Manifest
+  startedAt: number
+  definition: Definition
+  due: number
+}
+
+async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<void> {
+  const { ref, step } = input
+  const { token, claim } = held
+  const attempts = (outcome: Attempt['outcome']): Attempt[] => [...claim.attempts, { n: claim.attempt, at: o.startedAt, outcome }]
+  const finish = async (event: NewEvent): Promise<void> => void (await deps.log.finishDraft(ref, step, token, event))
+
+  if (o.result.ok) return finish(answer(deps, input, o, o.result, attempts('answered')))
+  const stopped = held.why()
+  if (stopped === 'lost') return
+  if (stopped !== null) {
+    // An interrupt closes the row, with what was streamed; a shutdown leaves the call to the next worker, at once.
+    await deps.log.releaseDraft(ref, step, token, 'cut_off')
+    if (stopped === 'shutdown') throw tryAgain('shutdown')
+    return
+  }
+  const { class: failure, retryable, retryAfterMs, status, message } = o.result
+  const tried = attempts(failure)
+  const real = tried.filter((a) => a.outcome !== 'vanished').length
+  if (retryable && real < MODEL_ATTEMPTS && tried.length < MODEL_ATTEMPTS_IN_ALL) {
+    const delay = retryAfterMs ?? Math.min(MODEL_RETRY.lastMs, MODEL_RETRY.firstMs * 2 ** (real - 1))
+    await deps.log.releaseDraft(ref, step, token, failure)
+    await deps.log.setOutlook(ref, input.epoch, { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 })
+    throw tryAgain(failure, delay)
+  }
+  const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
+  return finish({
+    type: 'model_failed',
+    payload: { step, class: failure, retryable, attempts: tried, ...manifest, ...(status === undefined ? {} : { status }), message },
+  })
+}
+
+function answer(deps: CallModelDeps, { ref, step }: StepInput, o: Outcome, result: Extract<ModelResult, { ok: true }>, attempts: Attempt[]): NewEvent {
+  const cost = deps.costUsdMicros(result.model, result.usage)
+  return {
+    type: 'model_answered',
+    payload: {
+      step,
+      provider: o.definition.model.provider,
+      model: result.model,
+      blocks: named(result.blocks, ref.session, o.due, o.definition, deps.tools),
+      stop: result.stop,
+      usage: result.usage,
+      ...(cost === undefined ? {} : { costUsdMicros: cost }),
+      ...(result.responseId === undefined ? {} : { responseId: result.responseId }),
+      timings: {
+        startedAt: o.startedAt,
+        ...(result.firstByteMs === undefined ? {} : { firstByteMs: result.firstByteMs }),
+        totalMs: Math.max(0, Math.round((deps.now() - o.startedAt) / 1000)),
+      },
+      ...(result.replay === undefined ? {} : { replay: result.replay }),
+      manifest: o.manifest,
+      attempts,
+    },
+  }
+}
+
+/** Gives the calls their ids, and marks those that must not run: the model is told what is wrong, and nobody is asked to approve them. */
+function named(blocks: Block[], session: string, due: number, definition: Definition, tools: ReadonlyMap<string, Tool>): Block[] {
+  let index = 0
+  return blocks.map((block) => {
+    if (block.type !== 'tool_call') return block
+    const call = callId(session, due, index++)
+    const known = definition.tools.some((tool) => tool.name === block.name)
+    const problem = block.problem ?? (known ? tools.get(block.name)?.problem(block.args) : `there is no tool named ${block.name}`)
+    return { ...block, call, ...(problem ? { problem } : {}) }
+  })
+}
+
+function manifestOf(base: Omit<Manifest, 'requestHash' | 'dropped'>, sent: Sent): Manifest {
+  return { ...base, dropped: sent.dropped, requestHash: sent.requestHash }
+}

@@ -1,0 +1,84 @@
+/**
+ * executeTool: one tool call. Its draft row is claimed before the effect; its result goes into the row, and promoting it is `advance`'s.
+ */
+import type { StepInput } from '../contract/activities'
+import { isSafe, toolNamed, type ToolSpec } from '../contract/definition'
+import { SavefileError } from '../contract/errors'
+import type { NewEvent } from '../contract/events'
+import { parseStep } from '../contract/ids'
+import type { DeltaSink, Tool, ToolContext, ToolResult } from '../contract/ports'
+import { emptyState, type CallState, type State } from '../contract/state'
+import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
+import { Lru, fold } from './session-cache'
+
+export interface ExecuteToolDeps extends StepDeps {
+  tools: ReadonlyMap<string, Tool>
+  deltas: DeltaSink
+  /** Runs a tool under its timeout; never throws for what is the tool's fault. */
+  runTool(tool: Tool, spec: Pick<ToolSpec, 'timeoutMs'>, args: string, context: ToolContext): Promise<ToolResult>
+  /** Microseconds since 1970. */
+  now(): number
+}
+
+interface Found {
+  call: CallState
+  spec: ToolSpec
+  workFolder: string | null
+}
+
+export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => Promise<void> {
+  const states = new Lru<State>(10_000)
+
+  /** The call, from the log: arguments never pass through Temporal. Null where it is no longer open. */
+  async function find({ ref, epoch }: StepInput, id: string): Promise<Found | null> {
+    const had = states.get(ref)
+    const look = await deps.log.look(ref, epoch, had?.seq ?? null)
+    if (look.status !== 'ok') return null
+    const { state } = fold(had ?? look.snapshot?.state ?? emptyState, look.events)
+    states.set(ref, state)
+    const call = state.calls.find((c) => c.id === id && !c.finished)
+    const spec = call && toolNamed(await deps.log.definition(ref.space, call.definition), call.name)
+    return call && spec ? { call, spec, workFolder: state.workFolder } : null
+  }
+
+  return async (input) => {
+    const step = parseStep(input.step)
+    if (step.kind !== 'tool') throw new SavefileError('invalid_input', `${input.step} is not a tool step.`)
+    const found = await find(input, step.call)
+    if (!found) return
+    await withStep(deps, input, isSafe(found.spec), async (held) => {
+      const startedAt = deps.now()
+      const result = await run(deps, input, held, found)
+      await deps.deltas.flush()
+      if (held.why() === 'shutdown' && isSafe(found.spec) && result.outcome === 'cancelled') {
+        await deps.log.releaseDraft(input.ref, input.step, held.token, 'cut_off')
+        throw tryAgain('shutdown')
+      }
+      const ms = Math.max(0, Math.round((deps.now() - startedAt) / 1000))
+      await deps.log.finishDraft(input.ref, input.step, held.token, finished(found, result, ms))
+    })
+  }
+}
+
+function run(deps: ExecuteToolDeps, { ref, step }: StepInput, { token, signal }: HeldStep, { call, spec, workFolder }: Found): Promise<ToolResult> {
+  const tool = deps.tools.get(spec.name)
+  if (!tool) {
+    const text = `Not run: this worker does not have the tool ${spec.name}.`
+    return Promise.resolve({ outcome: 'error', code: 'tool_not_here', blocks: [{ type: 'text', text }] })
+  }
+  let n = 0
+  return deps.runTool(tool, spec, call.args, {
+    ref,
+    call: call.id,
+    idempotencyKey: call.idempotencyKey ?? '',
+    signal,
+    workFolder,
+    onOutput: (body) => deps.deltas.add({ ref, step, token, n: n++, kind: 'output', body }),
+    writeBlob: (bytes, mediaType) => deps.log.writeBlob(ref, bytes, mediaType),
+  })
+}
+
+function finished({ call, spec }: Found, { outcome, blocks, code }: ToolResult, ms: number): NewEvent {
+  return { type: 'tool_finished', payload: { call: call.id, tool: spec.name, outcome, blocks, ...(code === undefined ? {} : { code }), ms } }
+}
+

@@ -1,0 +1,169 @@
+/**
+ * The session workflow: one open run a session, whose only memory is the log (DESIGN.md section 6, docs/protocol.md rules 16 to 20).
+ * It asks `advance` what is due, runs the steps that it is told to run, and asks again after every report and every nudge.
+ * It may die anywhere: the next run finds its place from the log.
+ *
+ * Temporal's sandbox loads this file: no Node modules, no clock, no content (L6).
+ */
+import {
+  ActivityFailure,
+  CancellationScope,
+  TemporalFailure,
+  TimeoutFailure,
+  condition,
+  continueAsNew,
+  defineSignal,
+  isCancellation,
+  proxyActivities,
+  proxyLocalActivities,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow'
+import { defineSearchAttributeKey } from '@temporalio/common'
+import { NUDGE_SIGNAL, type Advanced, type Profile, type SessionActivities, type SessionInput } from '../contract/activities'
+import type { RunStep } from '../contract/next-step'
+import { ACTIVITY_RETRY, ADVANCE, CALL_MODEL_MS, FIRST_PROFILE, TOOL_SLACK_MS } from '../contract/timing'
+
+const { advance, executeTool: executeToolHere } = proxyLocalActivities<SessionActivities>(ADVANCE)
+const { callModel, executeTool } = proxyActivities<SessionActivities>({ startToCloseTimeout: CALL_MODEL_MS })
+
+const STATE = defineSearchAttributeKey('SavefileState', 'KEYWORD')
+const TURN = defineSearchAttributeKey('SavefileTurn', 'INT')
+
+export async function session({ ref }: SessionInput): Promise<void> {
+  let nudged = false
+  let reported = false
+  let profile: Profile = FIRST_PROFILE
+  let epoch: number | null = null
+  let grace = true
+  let outages = 0
+  let failed = false
+  let broken: unknown
+  const inFlight = new Map<string, CancellationScope>()
+  let neverBegan: string[] = []
+  setHandler(defineSignal(NUDGE_SIGNAL), () => {
+    nudged = true
+  })
+
+  const start = (epoch: number, step: RunStep): void => {
+    const scope = new CancellationScope()
+    inFlight.set(step.step, scope)
+    void scope
+      .run(() => execute(ref, epoch, step, profile))
+      .catch((error: unknown) => {
+        if (wasNeverTaken(error)) neverBegan.push(step.step)
+        // Only Temporal's own failures are caught: a bug fails the workflow task, and is retried after a deploy.
+        else if (!(error instanceof TemporalFailure)) broken = error
+        else failed = !isCancellation(error)
+      })
+      .finally(() => {
+        inFlight.delete(step.step)
+        reported = true
+      })
+  }
+
+  const pause = (): number => profile.backoffMs[Math.min(outages++, profile.backoffMs.length - 1)] ?? 60_000
+
+  for (;;) {
+    if (broken) throw broken
+    if (failed) await condition(() => nudged, pause())
+    nudged = reported = failed = false
+    const given = neverBegan
+    neverBegan = []
+    let look: Advanced
+    try {
+      look = await advance({ ref, epoch, grace, ...(given.length > 0 ? { neverBegan: given } : {}) })
+    } catch (error) {
+      if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error
+      // Postgres is away. A nudge means that somebody could append: then it is back.
+      neverBegan.push(...given)
+      setCurrentDetails('waiting for Postgres')
+      await condition(() => nudged, pause())
+      continue
+    }
+    if (look.status !== 'ok' || look.run.every((step) => !step.local)) outages = 0
+    if (look.status === 'over') {
+      for (const scope of inFlight.values()) scope.cancel()
+      return
+    }
+    if (look.status === 'owned_elsewhere') {
+      setCurrentDetails('another cluster runs this session')
+      await condition(() => nudged, look.retryMs)
+      continue
+    }
+    epoch = look.epoch
+    profile = look.profile ?? profile
+    const due = new Set(look.run.map((step) => step.step))
+    for (const [key, scope] of inFlight) if (!due.has(key)) scope.cancel()
+    // A run that has said much goes on as a new one, between two steps: the new run claims a new epoch and adopts the drafts.
+    if (inFlight.size === 0 && look.run.length > 0 && workflowInfo().continueAsNewSuggested) await continueAsNew<typeof session>({ ref })
+    for (const step of look.run) if (!inFlight.has(step.step)) start(epoch, step)
+    setCurrentDetails(details(look))
+
+    if (look.waiting === 'settling') {
+      // What runs was told to stop; after the grace its rows are closed whatever it does.
+      await condition(() => inFlight.size === 0, profile.graceMs)
+      grace = false
+      continue
+    }
+    grace = true
+    if (inFlight.size > 0) {
+      await waitFor(() => nudged || reported || broken !== undefined, look.wakeInMs)
+      continue
+    }
+    const waits = look.waiting === 'approval' || look.waiting === 'deferred'
+    if (waits && profile.searchAttributes) upsertSearchAttributes([{ key: STATE, value: `waiting_${look.waiting}` }])
+    const stay = waits ? Math.min(profile.waitLingerMs, look.wakeInMs ?? Infinity) : profile.lingerMs
+    const more = nudged || reported || (await condition(() => nudged, stay))
+    if (more || (waits && look.wakeInMs !== null && look.wakeInMs <= stay)) {
+      if (waits && profile.searchAttributes) upsertSearchAttributes([{ key: STATE, value: 'running' }])
+      continue
+    }
+    if (profile.searchAttributes)
+      upsertSearchAttributes([...(waits ? [] : [{ key: STATE, value: 'idle' }]), { key: TURN, value: look.turn }])
+    return
+  }
+}
+
+async function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, profile: Profile): Promise<void> {
+  const input = { ref, epoch, step: step.step }
+  const common = {
+    heartbeatTimeout: profile.heartbeatMs,
+    retry: { ...ACTIVITY_RETRY, initialInterval: profile.retryInitialMs },
+  }
+  if (step.kind === 'model') return callModel.executeWithOptions({ ...common, startToCloseTimeout: CALL_MODEL_MS, summary: `callModel · step ${step.n}` }, [input])
+  const startToCloseTimeout = step.timeoutMs + TOOL_SLACK_MS
+  if (step.local) return executeToolHere.executeWithOptions({ startToCloseTimeout, retry: { maximumAttempts: 3 } }, [input])
+  return executeTool.executeWithOptions(
+    {
+      ...common,
+      startToCloseTimeout,
+      summary: `executeTool · step ${step.n}`,
+      ...(step.queue === null ? {} : { taskQueue: step.queue, scheduleToStartTimeout: profile.scheduleToStartMs }),
+    },
+    [input],
+  )
+}
+
+/** `condition` with a timeout leaves a timer in the history; without one it leaves nothing. */
+async function waitFor(fact: () => boolean, ms: number | null): Promise<void> {
+  if (ms === null) await condition(fact)
+  else await condition(fact, ms)
+}
+
+function wasNeverTaken(error: unknown): boolean {
+  return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_START'
+}
+
+function details(look: Extract<Advanced, { status: 'ok' }>): string {
+  const turn = `turn ${look.turn}`
+  if (look.waiting === 'approval') return `${turn} · waiting for an approval`
+  if (look.waiting === 'deferred') return `${turn} · waiting for a result from outside`
+  if (look.waiting === 'settling') return `${turn} · stopping`
+  if (look.waiting === 'newer_worker') return `${turn} · needs a newer worker`
+  const [first] = look.run
+  if (!first) return `${turn} · idle`
+  return first.kind === 'model' ? `${turn} · step ${first.n} · calling the model` : `${turn} · step ${first.n} · running ${look.run.length === 1 ? 'a tool' : `${look.run.length} tools`}`
+}
