@@ -186,6 +186,8 @@ function apply(s: State, e: KnownEvent): State {
         definition: e.payload.definition,
         workFolder: e.payload.workFolder ?? s.workFolder,
         allowed: [],
+        // The limit of seconds counts from the fork: an old turn would else end before its first step.
+        turn: s.turn && { ...s.turn, openedAt: e.at },
         calls: s.calls.map((call) => ({ ...call, decision: null, inheritedDecision: call.decision ?? call.inheritedDecision })),
       }
     case 'definition_changed':
