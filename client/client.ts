@@ -1,0 +1,352 @@
+/**
+ * The client over a log and a nudge: every input is committed first, then Temporal is told (L7). Effects come as arguments;
+ * client/connect.ts wires the real ones.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { textBlock } from '../contract/blocks'
+import { parseDefinition, type Definition, type DefinitionInput } from '../contract/definition'
+import { SavefileError } from '../contract/errors'
+import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
+import { MAX_PAYLOAD_BYTES } from '../contract/limits'
+import type { ClientLog, InputEvent, SessionInfo } from '../contract/ports'
+import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
+import { awaitTurn } from './await-turn'
+import { toBlocks, type Content } from './content'
+import { toLogEvent, type LogEvent } from './log-events'
+import type { Nudged } from './nudge'
+import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
+import type { Accepted, Client, CreateOptions, Decision, SendOptions, WaitOptions } from './types'
+import { existingFolder } from './work-folder'
+
+export interface ClientParts {
+  log: ClientLog
+  nudge(ref: SessionRef): Promise<Nudged>
+  space: string
+  /** `user:<principal>`. */
+  actor: string
+  disconnect(): Promise<void>
+}
+
+/** A key that a caller chooses: it becomes part of an event. */
+const KEY = /^[\x21-\x7e]{1,200}$/
+const CANDIDATES = 6
+
+export function createClient({ log, nudge, space, actor, disconnect }: ClientParts): Client {
+  const by = { actor }
+  const ref = (session: string): SessionRef => {
+    // What cannot be an id is not looked up, so that a file name or a sentence gets an answer that helps.
+    if (nameProblem('session id', session)) throw sessionNotFound(session, space)
+    return { space, session }
+  }
+
+  async function info(session: string): Promise<SessionInfo> {
+    const found = await log.info(ref(session))
+    if (!found) throw sessionNotFound(session, space)
+    return found
+  }
+
+  async function stored(definition: DefinitionInput | string): Promise<string> {
+    if (typeof definition === 'string') return definition
+    return log.putDefinition(space, parseDefinition(definition))
+  }
+
+  async function newSession(session: string | undefined): Promise<string> {
+    const id = session ?? sessionIdFrom(randomBytes(16))
+    const problem = nameProblem('session id', id)
+    if (problem) throw new SavefileError('invalid_input', `The ${problem}.`, { session: id })
+    return id
+  }
+
+  async function input(session: string, key: string, event: InputEvent, call?: string): Promise<Accepted> {
+    checkKey(key)
+    const result = await log.input(ref(session), by, key, event)
+    if (result.status === 'appended' || result.status === 'duplicate') {
+      // A duplicate nudges too: whoever repeats an input may do so because nobody was told the first time.
+      const { nudged } = await nudge(ref(session))
+      return { session, seq: result.seq, key, duplicate: result.status === 'duplicate', nudged }
+    }
+    if (result.status === 'already_resolved') return alreadyResolved(session, key, result.seq, event, call)
+    throw refusal(result.status, { session, space, key, call })
+  }
+
+  /** The same decision again is a duplicate, as a message under the same key is; another one lost. */
+  async function alreadyResolved(
+    session: string,
+    key: string,
+    seq: number,
+    event: InputEvent,
+    call = '',
+  ): Promise<Accepted> {
+    const [winner] = await read(session, { from: seq, to: seq })
+    const same =
+      event.type === 'approval_resolved' &&
+      winner?.type === 'approval_resolved' &&
+      !winner.unknown &&
+      winner.payload.decision === event.payload.decision
+    if (same) return { session, seq, key, duplicate: true, nudged: (await nudge(ref(session))).nudged }
+    const how =
+      winner && !winner.unknown && winner.type === 'approval_resolved'
+        ? `${winner.payload.decision} by ${winner.actor}`
+        : `event ${seq}`
+    throw new SavefileError(
+      'already_resolved',
+      `The call ${shortCall(call)} was resolved before: ${how}. The first answer counts.`,
+      { session, call, seq },
+    )
+  }
+
+  async function read(
+    session: string,
+    range: { from?: number; to?: number; limit?: number } = {},
+  ): Promise<LogEvent[]> {
+    return (await log.read(ref(session), range)).map(toLogEvent)
+  }
+  const rangeOf =
+    (session: string): ReadRange =>
+    (from, to) =>
+      read(session, { from, to, limit: to - from + 1 })
+
+  async function* follow(
+    session: string,
+    options: { from?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogEvent> {
+    await info(session)
+    for await (const event of log.follow(ref(session), options)) yield toLogEvent(event)
+  }
+
+  async function approvals(session: string): Promise<PendingApproval[]> {
+    return pendingApprovals((await info(session)).head, rangeOf(session))
+  }
+
+  async function callNamed(session: string, call: string | undefined): Promise<string> {
+    if (call?.includes(':')) return call
+    const pending = await approvals(session)
+    if (call !== undefined) return pending.find((p) => p.short === call)?.call ?? `${session}:${call}`
+    const [only, ...more] = pending
+    if (only && more.length === 0) return only.call
+    if (!only)
+      throw new SavefileError('not_requested', `No call of session ${session} waits for an answer.`, { session })
+    const calls = pending.map((p) => p.short)
+    throw new SavefileError('invalid_input', `Several calls wait: ${calls.join(', ')}. Say which one.`, {
+      session,
+      calls,
+    })
+  }
+
+  async function resolve(session: string, call: string | undefined, d: Decision): Promise<Accepted & { call: string }> {
+    if (d.args !== undefined) checkArgs(d.args)
+    const id = await callNamed(session, call)
+    const payload = {
+      call: id,
+      decision: d.decision,
+      scope: d.scope ?? ('once' as const),
+      ...(d.note === undefined ? {} : { note: textBlock(d.note).text }),
+      ...(d.args === undefined ? {} : { args: d.args }),
+    }
+    return { ...(await input(session, randomUUID(), { type: 'approval_resolved', payload }, id)), call: id }
+  }
+
+  async function send(session: string, content: Content, options: SendOptions = {}): Promise<Accepted> {
+    const at = ref(session)
+    const key = options.key ?? randomUUID()
+    checkKey(key)
+    await knownIfHeavy(at, content)
+    const blocks = await toBlocks(content, (bytes, mediaType) => log.writeBlob(at, bytes, mediaType))
+    return input(session, key, { type: 'message_received', payload: { blocks, delivery: options.delivery ?? 'queue' } })
+  }
+
+  /** Blobs belong to a session: one that is not there is said before bytes are moved. A plain text saves the question. */
+  async function knownIfHeavy(at: SessionRef, content: Content): Promise<void> {
+    if (typeof content !== 'string' || content.length > 16_384) await info(at.session)
+  }
+
+  async function wait(session: string, seq: number, options: WaitOptions = {}) {
+    const source = {
+      head: async () => (await info(session)).head,
+      follow: (from: number, signal: AbortSignal) => follow(session, { from, signal }),
+      approvals: () => approvals(session),
+      resolve: (call: string, decision: Decision) => resolve(session, call, decision),
+    }
+    return awaitTurn(source, session, seq, options)
+  }
+
+  const client = {
+    space,
+    info,
+    read,
+    follow,
+    approvals,
+    resolve,
+    send,
+    awaitTurn: wait,
+    disconnect,
+
+    async create(options: CreateOptions): Promise<SessionInfo> {
+      const session = await newSession(options.session)
+      const workFolder = options.workFolder === undefined ? undefined : await existingFolder(options.workFolder)
+      const definition = await stored(options.definition)
+      const { title, labels } = options
+      const result = await log.create({ space, session }, by, {
+        definition,
+        ...(title === undefined ? {} : { title: textBlock(title).text }),
+        ...(labels === undefined ? {} : { labels }),
+        ...(workFolder === undefined ? {} : { workFolder }),
+      })
+      if (result.status === 'session_exists') throw sessionExists(session)
+      if (result.status === 'definition_not_found') throw definitionNotFound(definition)
+      return info(session)
+    },
+
+    async ask(session: string, content: Content, options: SendOptions & WaitOptions = {}) {
+      const { key, seq } = await send(session, content, options)
+      return { ...(await wait(session, seq, options)), key }
+    },
+
+    approve: (session: string, call?: string, options: Omit<Decision, 'decision'> = {}) =>
+      resolve(session, call, { ...options, decision: 'allow' }),
+    deny: (session: string, call?: string, options: Pick<Decision, 'note'> = {}) =>
+      resolve(session, call, { ...options, decision: 'deny' }),
+
+    async interrupt(session: string, content?: Content, options: { key?: string } = {}): Promise<Accepted> {
+      if (content !== undefined) return send(session, content, { ...options, delivery: 'interrupt' })
+      const payload = { blocks: [], delivery: 'interrupt' as const }
+      return input(session, options.key ?? randomUUID(), { type: 'message_received', payload })
+    },
+
+    async finishCall(
+      session: string,
+      call: string,
+      result: { outcome: 'ok' | 'error'; content: Content; code?: string; key?: string },
+    ): Promise<Accepted> {
+      const at = ref(session)
+      const { head } = await info(session)
+      const id = call.includes(':') ? call : `${session}:${call}`
+      const tool = await toolOfCall(id, head, rangeOf(session))
+      const key = result.key ?? randomUUID()
+      if (tool === null) throw refusal('call_not_found', { session, space, key, call: id })
+      const blocks = await toBlocks(result.content, (bytes, mediaType) => log.writeBlob(at, bytes, mediaType))
+      const code = result.code === undefined ? {} : { code: result.code }
+      return input(
+        session,
+        key,
+        { type: 'tool_finished', payload: { call: id, tool, outcome: result.outcome, blocks, ...code } },
+        id,
+      )
+    },
+
+    async changeDefinition(
+      session: string,
+      definition: DefinitionInput | string,
+      options: { why?: string; key?: string } = {},
+    ) {
+      const { definition: from } = await info(session)
+      const next = await stored(definition)
+      if (next === from) return { definition: next, changed: [], seq: null }
+      const [before, after] = await Promise.all([log.definition(space, from), log.definition(space, next)])
+      const changed = changedFields(before, after)
+      const why = options.why === undefined ? {} : { why: textBlock(options.why).text }
+      const payload = { definition: next, from, changed, ...why }
+      const { seq } = await input(session, options.key ?? randomUUID(), { type: 'definition_changed', payload })
+      return { definition: next, changed, seq }
+    },
+
+    async fork(
+      parent: string,
+      request: {
+        at?: number
+        session?: string
+        definition?: DefinitionInput | string
+        title?: string
+        workFolder?: string
+      } = {},
+    ) {
+      const child = await newSession(request.session)
+      const at = request.at ?? (await info(parent)).head
+      const workFolder = request.workFolder === undefined ? undefined : await existingFolder(request.workFolder)
+      const definition = request.definition === undefined ? undefined : await stored(request.definition)
+      const { title } = request
+      const result = await log.fork(ref(parent), at, child, by, {
+        ...(definition === undefined ? {} : { definition }),
+        ...(title === undefined ? {} : { title: textBlock(title).text }),
+        ...(workFolder === undefined ? {} : { workFolder }),
+      })
+      switch (result.status) {
+        case 'created':
+          await nudge({ space, session: child }) // the fork may have inherited something to do
+          return info(child)
+        case 'session_exists':
+          throw sessionExists(child)
+        case 'session_not_found':
+          throw sessionNotFound(parent, space)
+        case 'definition_not_found':
+          throw definitionNotFound(definition ?? '')
+        case 'no_such_event':
+          throw new SavefileError('invalid_input', `Session ${parent} has no event ${at} to fork at.`, {
+            session: parent,
+            seq: at,
+          })
+      }
+    },
+
+    async close(session: string, options: { reason?: string; key?: string } = {}): Promise<Accepted> {
+      const payload = options.reason === undefined ? {} : { reason: textBlock(options.reason).text }
+      return input(session, options.key ?? randomUUID(), { type: 'session_closed', payload })
+    },
+
+    async find(prefix: string): Promise<string> {
+      const exact = await log.info(ref(prefix))
+      if (exact) return prefix
+      const found = await log.list(space, { prefix, limit: CANDIDATES })
+      const [only, ...more] = found
+      if (!only) throw sessionNotFound(prefix, space)
+      if (more.length === 0) return only.session
+      const candidates = found.map((row) => row.session)
+      throw new SavefileError(
+        'ambiguous_id',
+        `Several sessions begin with ${prefix}: ${candidates.join(', ')}. Give more of the id.`,
+        { prefix, candidates },
+      )
+    },
+
+    list: (options: { prefix?: string; limit?: number; before?: { updatedAt: number; session: string } } = {}) =>
+      log.list(space, options),
+    tail: async (session: string, count: number): Promise<LogEvent[]> => {
+      await info(session)
+      return (await log.tail(ref(session), count)).map(toLogEvent)
+    },
+    followLive: (session: string, options: { signal?: AbortSignal } = {}) => log.followLive(ref(session), options),
+    async verify(session: string, onProgress?: (events: number) => void) {
+      await info(session)
+      return log.verify(ref(session), onProgress)
+    },
+    definition: (hash: string) => log.definition(space, hash),
+    blob: (session: string, hash: string) => log.readBlob(ref(session), hash),
+  }
+  return client as Client
+}
+
+function checkKey(key: string): void {
+  if (KEY.test(key)) return
+  throw new SavefileError(
+    'invalid_input',
+    `The key ${JSON.stringify(key.slice(0, 80))} must be 1 to 200 printable ASCII characters without spaces.`,
+  )
+}
+
+function checkArgs(args: string): void {
+  let value: unknown
+  try {
+    value = JSON.parse(args)
+  } catch (cause) {
+    throw new SavefileError('invalid_input', 'The edited arguments are not JSON text.', {}, { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new SavefileError('invalid_input', 'The edited arguments must be a JSON object, like those of the call.')
+  if (Buffer.byteLength(args) > MAX_PAYLOAD_BYTES / 2)
+    throw new SavefileError('too_large', 'The edited arguments are too large.')
+}
+
+function changedFields(before: Definition, after: Definition): string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof Definition>
+  return [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+}

@@ -1,0 +1,84 @@
+/** The client with its real parts: Postgres for the log, a lazy connection to Temporal for the nudge. */
+import {
+  Client as TemporalClient,
+  Connection,
+  defaultGrpcRetryOptions,
+  makeGrpcRetryInterceptor,
+} from '@temporalio/client'
+import { SavefileError } from '../contract/errors'
+import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
+import { createClientLog } from '../log/client-log'
+import { checkSchema } from '../log/migrate'
+import { createPool } from '../log/pool'
+import { findAddresses, type TemporalSettings } from './addresses'
+import { createClient } from './client'
+import { nudge } from './nudge'
+import type { Client } from './types'
+
+export interface ConnectOptions {
+  /** `postgres://user:password@host:port/database`; else SAVEFILE_DATABASE_URL, else the development stack of this folder. */
+  databaseUrl?: string
+  /** Else Temporal's own environment variables, else the development stack, else localhost:7233. */
+  temporal?: TemporalSettings
+  /** Whose realm; `default` where absent. */
+  space?: string
+  /** In whose name inputs are committed; `local` where absent. */
+  principal?: string
+}
+
+const PRINCIPAL = /^[\x21-\x7e]{1,200}$/
+/** A Temporal that is away is noticed within half a second, and found again within five. */
+const RETRY = { maxAttempts: 3 }
+const MAX_RECONNECT_MS = 5_000
+
+/** A connection that is opened by its first use, so that being away is no reason not to start. */
+export function lazyTemporal(settings: TemporalSettings): TemporalClient {
+  const { address, namespace = 'default', apiKey, tls, metadata } = settings
+  const connection = Connection.lazy({
+    address,
+    interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions(RETRY))],
+    channelArgs: { 'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS },
+    ...(apiKey ? { apiKey } : {}),
+    ...(tls === undefined ? {} : { tls }),
+    ...(metadata ? { metadata } : {}),
+  })
+  return new TemporalClient({ connection, namespace })
+}
+
+/**
+ * A client of the sessions of one space. Postgres is asked at once whether it is ours; Temporal only when there is something to tell.
+ * @throws SavefileError `setup_failed` (nothing says which database), `database_unreachable`, `database_not_ours`, `database_older`,
+ *   `database_newer`, `invalid_input` (space or principal)
+ */
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const { space = DEFAULT_SPACE, principal = 'local' } = options
+  const problem = nameProblem('space', space)
+  if (problem) throw new SavefileError('invalid_input', `The ${problem}.`, { space })
+  if (!PRINCIPAL.test(principal))
+    throw new SavefileError(
+      'invalid_input',
+      'The principal must be 1 to 200 printable ASCII characters without spaces.',
+    )
+  const addresses = findAddresses(options, process.env, process.cwd())
+
+  const pool = createPool(addresses.databaseUrl, { max: 10 })
+  try {
+    await checkSchema(pool)
+  } catch (error) {
+    await pool.end()
+    throw error
+  }
+  const log = createClientLog(pool)
+  const temporal = lazyTemporal(addresses.temporal)
+  const { taskQueue } = addresses.temporal
+  return createClient({
+    log,
+    nudge: (ref) => nudge(temporal, ref, { taskQueue }),
+    space,
+    actor: `user:${principal}`,
+    async disconnect() {
+      await log.close()
+      await temporal.connection.close()
+    },
+  })
+}

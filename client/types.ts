@@ -1,0 +1,183 @@
+/**
+ * What the client offers, as types. Sessions are named by their full id; `find` makes one of a prefix.
+ * Every failure is a SavefileError whose `code` says what it is (docs/errors.md).
+ */
+import type { Definition, DefinitionInput } from '../contract/definition'
+import type { Delivery } from '../contract/events'
+import type { Delta, SessionInfo, Verified } from '../contract/ports'
+import type { PendingApproval } from './approvals'
+import type { Content } from './content'
+import type { LogEvent } from './log-events'
+import type { TurnEnd } from './turn-watch'
+
+export interface CreateOptions {
+  /** What the session runs under: written out, or the hash of one that is stored. */
+  definition: DefinitionInput | string
+  /** 1 to 64 of a-z, 0-9, "_" and "-"; 25 random characters where absent. */
+  session?: string
+  title?: string
+  labels?: Record<string, string>
+  /** An existing folder that the file tools are confined to; the absolute path is stored. */
+  workFolder?: string
+}
+
+export interface SendOptions {
+  /** `queue` (default): after the turn that runs; `steer`: at its next model call; `interrupt`: stop it, then this. */
+  delivery?: Delivery
+  /** The same key with the same content is the same message, however often it is sent. Random where absent. */
+  key?: string
+}
+
+/** An input that is committed. */
+export interface Accepted {
+  session: string
+  seq: number
+  key: string
+  /** It was there already, under the same key. */
+  duplicate: boolean
+  /** False: Temporal could not be told just now; the input is in the log, and is handled when Temporal is back. */
+  nudged: boolean
+}
+
+export interface Decision {
+  decision: 'allow' | 'deny'
+  /** `session`: also for later calls of the same tool in this session. */
+  scope?: 'once' | 'session'
+  /** For the model to read, where denied. */
+  note?: string
+  /** JSON text that replaces the model's arguments, where allowed. */
+  args?: string
+}
+
+export interface WaitOptions {
+  /** Aborted: the wait ends by throwing the signal's reason. The turn goes on. */
+  signal?: AbortSignal
+  /** The wait ends with the error `timeout`. The turn goes on: wait again for the same message. */
+  timeoutMs?: number
+  /**
+   * Told of each call that waits for a person; what it gives back is the answer, undefined leaves it to others.
+   * `'return'`: the wait ends with what is pending.
+   */
+  onApproval?: ((approval: PendingApproval) => Promise<Decision | undefined>) | 'return'
+}
+
+/** The turn that handled a message has ended. */
+export interface Answer extends TurnEnd {
+  waiting: null
+  session: string
+  /** Seq of the message. */
+  seq: number
+}
+
+/** Calls wait for a person: answer them, then wait for the same message again. */
+export interface WaitingForApproval {
+  waiting: 'approval'
+  session: string
+  seq: number
+  calls: PendingApproval[]
+}
+
+export interface ForkRequest {
+  /** The last event that is shared; the head where absent. */
+  at?: number
+  session?: string
+  /** The parent's where absent. */
+  definition?: DefinitionInput | string
+  title?: string
+  workFolder?: string
+}
+
+export interface Client {
+  readonly space: string
+  /**
+   * A new session.
+   * @throws `session_exists`, `invalid_definition` (which field), `definition_not_found`, `work_folder_missing`, `invalid_input` (the id)
+   */
+  create(options: CreateOptions): Promise<SessionInfo>
+  /**
+   * Commits a message to the log, then tells Temporal. Accepted while Temporal is down, refused while Postgres is.
+   * @throws `session_not_found`, `session_closed`, `too_large`, `invalid_input`, `idempotency_conflict` (the key has another content)
+   */
+  send(session: string, content: Content, options?: SendOptions): Promise<Accepted>
+  /**
+   * Sends, and waits for the end of the turn that handles the message. Called again with the same key (after a crash, a timeout) it sends
+   * nothing a second time and gives the same answer. A turn that failed, was interrupted or reached a limit is an answer with that reason.
+   * @throws what `send` throws; `timeout`; `session_closed` where the session is closed meanwhile
+   */
+  ask(
+    session: string,
+    content: Content,
+    options: SendOptions & WaitOptions & { onApproval: 'return' },
+  ): Promise<(Answer | WaitingForApproval) & { key: string }>
+  ask(session: string, content: Content, options?: SendOptions & WaitOptions): Promise<Answer & { key: string }>
+  /** The second half of `ask`, for a message that was sent: `seq` is what `send` gave back. */
+  awaitTurn(
+    session: string,
+    seq: number,
+    options: WaitOptions & { onApproval: 'return' },
+  ): Promise<Answer | WaitingForApproval>
+  awaitTurn(session: string, seq: number, options?: WaitOptions): Promise<Answer>
+  /**
+   * Answers a call that waits. `call` is its id, or the short form (`12.0`); undefined: the only one that waits.
+   * The same decision again is a duplicate; another one is refused.
+   * @throws `call_not_found`, `not_requested`, `already_resolved` (by whom, how), `invalid_input` (several wait; args are not JSON)
+   */
+  resolve(session: string, call: string | undefined, decision: Decision): Promise<Accepted & { call: string }>
+  /** `resolve` with `allow`. */
+  approve(session: string, call?: string, options?: Omit<Decision, 'decision'>): Promise<Accepted & { call: string }>
+  /** `resolve` with `deny`. */
+  deny(session: string, call?: string, options?: Pick<Decision, 'note'>): Promise<Accepted & { call: string }>
+  /** The calls that wait for a person now. */
+  approvals(session: string): Promise<PendingApproval[]>
+  /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it does nothing. */
+  interrupt(session: string, content?: Content, options?: { key?: string }): Promise<Accepted>
+  /**
+   * The result of a deferred call, by whoever did it.
+   * @throws `call_not_found`, `already_resolved`, `too_large`
+   */
+  finishCall(
+    session: string,
+    call: string,
+    result: { outcome: 'ok' | 'error'; content: Content; code?: string; key?: string },
+  ): Promise<Accepted>
+  /** The session goes on under another definition (another model, other tools). `seq` is null where it is the same one. */
+  changeDefinition(
+    session: string,
+    definition: DefinitionInput | string,
+    options?: { why?: string; key?: string },
+  ): Promise<{ definition: string; changed: string[]; seq: number | null }>
+  /**
+   * A new session that shares the events up to `at`; nothing is copied.
+   * @throws `session_not_found`, `session_exists`, `invalid_input` (no such event), `definition_not_found`, `work_folder_missing`
+   */
+  fork(parent: string, request?: ForkRequest): Promise<SessionInfo>
+  /** Nothing can be appended afterwards; reading and forking stay. */
+  close(session: string, options?: { reason?: string; key?: string }): Promise<Accepted>
+
+  /** @throws `session_not_found` */
+  info(session: string): Promise<SessionInfo>
+  /** The full id of the one session whose id begins so. @throws `session_not_found`, `ambiguous_id` (with the candidates) */
+  find(prefix: string): Promise<string>
+  /** Newest first. `before` is the last row of the page before. */
+  list(options?: {
+    prefix?: string
+    limit?: number
+    before?: { updatedAt: number; session: string }
+  }): Promise<SessionInfo[]>
+  /** Events in log order, at most `limit` (1000). */
+  read(session: string, range?: { from?: number; to?: number; limit?: number }): Promise<LogEvent[]>
+  /** The last events, oldest first. */
+  tail(session: string, count: number): Promise<LogEvent[]>
+  /** Every event from `from` (default 1) on, then each as it is committed: no gap, no repeat, until `signal` or the loop is left. */
+  follow(session: string, options?: { from?: number; signal?: AbortSignal }): AsyncIterable<LogEvent>
+  /** What models and tools write just now, chunk by chunk. Not the record: what counts comes as an event. */
+  followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
+  /** Recomputes the chain; gives the first bad seq, if any. */
+  verify(session: string, onProgress?: (events: number) => void): Promise<Verified>
+  /** @throws `definition_not_found` */
+  definition(hash: string): Promise<Definition>
+  /** Content that left its event. @throws `blob_not_found` */
+  blob(session: string, hash: string): Promise<Uint8Array>
+  /** Lets go of both connections; waits that are open end with an error. */
+  disconnect(): Promise<void>
+}

@@ -1,0 +1,24 @@
+/** The package entry: what a program that uses Savefile imports. Every name is listed; nothing else is public. */
+export { connect, type ConnectOptions } from './client/connect'
+export type { TemporalSettings } from './client/addresses'
+export type {
+  Accepted,
+  Answer,
+  Client,
+  CreateOptions,
+  Decision,
+  ForkRequest,
+  SendOptions,
+  WaitingForApproval,
+  WaitOptions,
+} from './client/types'
+export type { Attachment, Content } from './client/content'
+export type { LogEvent, UnknownEvent } from './client/log-events'
+export type { PendingApproval } from './client/approvals'
+export type { TurnEnd } from './client/turn-watch'
+export { ASK_HEARTBEAT_MS, createAskActivity, type AskActivities, type AskInput, type AskResult } from './client/ask-activity'
+export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/blocks'
+export { parseDefinition, type Definition, type DefinitionInput } from './contract/definition'
+export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
+export type { Delivery, EventType, KnownEvent, Payload, StoredEvent, TurnReason, Usage } from './contract/events'
+export type { Delta, SessionInfo, Verified } from './contract/ports'
