@@ -1,0 +1,214 @@
+/**
+ * From a view to the parameters of Chat Completions, for any server that speaks it: texts are plain strings wherever they can be (templates
+ * of many servers take nothing else), and no field is sent that the endpoint is not known to read.
+ */
+import type {
+  ChatCompletionAssistantMessageParam,
+  ChatCompletionContentPart,
+  ChatCompletionCreateParamsStreaming,
+  ChatCompletionFunctionTool,
+  ChatCompletionMessageParam,
+  ChatCompletionToolMessageParam,
+} from 'openai/resources/chat/completions'
+import type { ModelRequest, ViewEntry } from '../../contract/ports'
+import {
+  GO_ON,
+  NO_OUTPUT,
+  NO_TEXT,
+  collectDropped,
+  foreign,
+  partsOf,
+  textOfParts,
+  type Drop,
+  type Home,
+  type Part,
+} from '../content'
+import type { RawJson } from '../raw-json'
+import { wireArgs, wireCallId, wireToolName } from '../wire-names'
+import { compatOf, settings, type Compat } from './compat'
+
+/** Raised when what Replay.blocks holds changes: of a reasoning block, the name of the field in which it came. */
+export const REPLAY_FORMAT = 1
+
+export const REASONING_FIELDS = ['reasoning_content', 'reasoning'] as const
+export type ReasoningField = (typeof REASONING_FIELDS)[number]
+
+export interface Encoded {
+  params: ChatCompletionCreateParamsStreaming
+  dropped: ReturnType<typeof collectDropped>['dropped']
+}
+
+type Assistant = ChatCompletionAssistantMessageParam & Partial<Record<ReasoningField, string>>
+type Entry<R extends ViewEntry['role']> = Extract<ViewEntry, { role: R }>
+
+/** @param platform where the request goes: decides on `compat`, and whether reasoning goes back. */
+export async function encodeChat(request: ModelRequest, platform: string, raw: RawJson): Promise<Encoded> {
+  const { model, view, blob } = request
+  const { dropped, drop } = collectDropped()
+  const compat = compatOf(platform, model.name)
+  const home: Home = { provider: 'openai-chat', platform, model: model.name, format: REPLAY_FORMAT }
+  const messages: ChatCompletionMessageParam[] = []
+  /** Of the user message that is being put together: consecutive ones are one. */
+  let open: Part[] = []
+  const close = (): void => {
+    if (open.length > 0) messages.push({ role: 'user', content: userContent(open, compat) })
+    open = []
+  }
+  let before: ViewEntry['role'] | undefined
+  for (const entry of view.entries) {
+    if (entry.role === 'user') {
+      const parts = await partsOf(entry.blocks, blob, entry.seq, drop)
+      open.push(...(parts.length > 0 ? shown(parts, compat, entry.seq, drop) : [textPart(NO_TEXT)]))
+    } else if (entry.role === 'results') {
+      close()
+      // Results stand right after their calls; what a tool message cannot hold comes in a user message after all of them.
+      for (const result of entry.results) {
+        const parts = shown(await partsOf(result.blocks, blob, result.seq, drop), compat, result.seq, drop)
+        const attached = parts.filter((part) => part.kind !== 'text')
+        messages.push(toolMessage(result, parts, attached.length))
+        if (attached.length > 0) open.push(textPart(`[Attached to the result of ${result.name}:]`), ...attached)
+      }
+    } else {
+      if (messages.length === 0 && open.length === 0) open.push(textPart(GO_ON))
+      close()
+      messages.push(await assistant(entry, before === 'results', home, compat, request, drop))
+    }
+    before = entry.role
+  }
+  if (open.length === 0 && messages.at(-1)?.role !== 'tool') open.push(textPart(GO_ON))
+  close()
+  const tools = view.tools.map((tool): ChatCompletionFunctionTool => ({
+    type: 'function',
+    function: {
+      name: tool.name,
+      ...(tool.description === '' ? {} : { description: tool.description }),
+      parameters: raw.of(tool.inputSchema) as Record<string, unknown>,
+    },
+  }))
+  return {
+    params: {
+      model: model.name,
+      stream: true,
+      ...settings(model, compat, view.entries[0]?.seq ?? 1, drop),
+      messages: [...system(view.system, compat), ...messages],
+      ...(tools.length > 0 ? { tools } : {}),
+    },
+    dropped,
+  }
+}
+
+function system(content: string, compat: Compat): ChatCompletionMessageParam[] {
+  return content.trim() === '' ? [] : [{ role: compat.systemRole, content }]
+}
+
+function textPart(text: string): Part {
+  return { kind: 'text', text }
+}
+
+/** A PDF only where the endpoint is known to take one. */
+function shown(parts: readonly Part[], compat: Compat, seq: number, drop: Drop): Part[] {
+  return parts.map((part) => {
+    if (part.kind !== 'pdf' || compat.files) return part
+    drop(seq, 'file', 'application/pdf is not sent to this provider')
+    return textPart(`[file ${part.name}, application/pdf: not shown]`)
+  })
+}
+
+function userContent(parts: readonly Part[], compat: Compat): string | ChatCompletionContentPart[] {
+  if (parts.every((part) => part.kind === 'text')) return textOfParts(parts, '\n\n')
+  return parts.map((part): ChatCompletionContentPart => {
+    if (part.kind === 'text') return { type: 'text', text: part.text }
+    if (part.kind === 'image')
+      return { type: 'image_url', image_url: { url: `data:${part.mediaType};base64,${part.base64}` } }
+    return { type: 'file', file: { filename: part.name, file_data: `data:application/pdf;base64,${part.base64}` } }
+  })
+}
+
+function toolMessage(
+  result: Entry<'results'>['results'][number],
+  parts: readonly Part[],
+  attached: number,
+): ChatCompletionToolMessageParam {
+  const said = textOfParts(parts, '\n')
+  const error = result.outcome === 'error' ? '[error] ' : ''
+  const note = attached > 0 ? [`[${attached} attached below]`] : []
+  const content = error + [...(said === '' ? [] : [said]), ...note].join('\n')
+  return { role: 'tool', tool_call_id: wireCallId(result.call), content: content.trim() === '' ? NO_OUTPUT : content }
+}
+
+async function assistant(
+  entry: Entry<'assistant'>,
+  afterResults: boolean,
+  home: Home,
+  compat: Compat,
+  request: ModelRequest,
+  drop: Drop,
+): Promise<Assistant> {
+  const calls = entry.blocks.filter((block) => block.type === 'tool_call')
+  const content = (await said(entry, request, drop)) || (calls.length > 0 ? null : NO_TEXT)
+  return {
+    role: 'assistant',
+    content,
+    ...reasoning(entry, calls.length > 0 || afterResults, home, compat, drop),
+    ...(calls.length > 0
+      ? {
+          tool_calls: calls.map(({ call, name, args }) => ({
+            id: wireCallId(call),
+            type: 'function',
+            function: { name: wireToolName(name), arguments: wireArgs(args) },
+          })),
+        }
+      : {}),
+  }
+}
+
+/** The text of an answer. Texts that followed each other are one; those with a call between them are paragraphs. */
+async function said(entry: Entry<'assistant'>, request: ModelRequest, drop: Drop): Promise<string> {
+  let text = ''
+  let between = ''
+  for (const [i, block] of entry.blocks.entries()) {
+    if (block.type === 'structured' && (entry.replay?.blocks[i] ?? null) !== null) {
+      drop(entry.seq, 'server tool', 'it belongs to another provider')
+    } else
+      for (const part of await partsOf([block], request.blob, entry.seq, drop)) {
+        if (part.kind !== 'text')
+          drop(entry.seq, part.kind === 'pdf' ? 'file' : 'image', 'an attachment of an answer cannot be sent back')
+        text += between + (part.kind === 'text' ? part.text : `[${part.kind} not shown]`)
+        between = ''
+      }
+    if (block.type !== 'text' && text !== '') between = '\n\n'
+  }
+  return text
+}
+
+/** What an answer thought, where the endpoint reads it: in turns with tools. Depends on nothing after the answer. */
+function reasoning(
+  entry: Entry<'assistant'>,
+  inToolTurn: boolean,
+  home: Home,
+  compat: Compat,
+  drop: Drop,
+): Partial<Record<ReasoningField, string>> {
+  const thoughts = entry.blocks.flatMap((block, i) =>
+    block.type === 'reasoning' ? [{ text: block.text, came: entry.replay?.blocks[i] ?? null }] : [],
+  )
+  const thought = thoughts[0]
+  const required = compat.reasoning === 'reasoning_content' && inToolTurn
+  const why = thought ? whyNot(foreign(entry.replay, home), thought.came, inToolTurn, compat) : null
+  if (thought && why === null) {
+    const field = compat.reasoning === 'reasoning_content' ? 'reasoning_content' : cameIn(thought.came)
+    return field ? { [field]: thoughts.map(({ text }) => text).join('') } : {}
+  }
+  if (thought && why !== null) drop(entry.seq, 'reasoning', why)
+  return required ? { reasoning_content: '' } : {}
+}
+
+function whyNot(isForeign: string | null, came: string | null, inToolTurn: boolean, compat: Compat): string | null {
+  if (isForeign !== null) return isForeign
+  if (compat.reasoning === 'none' || cameIn(came) === null) return 'this endpoint does not read it'
+  return inToolTurn ? null : 'this endpoint reads it only in turns with tools'
+}
+
+function cameIn(replay: string | null): ReasoningField | null {
+  return REASONING_FIELDS.find((field) => replay === JSON.stringify({ field })) ?? null
+}

@@ -1,0 +1,88 @@
+/**
+ * The fetch of one model call: sees the bytes that the SDKs hide. Gives the hash of what was sent, the time of the first byte, and ends a
+ * call from which nothing is heard (pings count as bytes: the vendor sends them so that nobody gives up).
+ */
+import { createHash } from 'node:crypto'
+import type { RawJson } from './raw-json'
+
+export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>
+
+/** Once an answer is whole, how long its connection may take to end, so that it can be used again. */
+const GRACE_MS = 2000
+/** What is kept of a page that came instead of a stream. */
+const PAGE_CHARS = 4000
+
+export class WatchedCall {
+  /** sha256 of the request body, hex; empty before it was sent. */
+  requestHash = ''
+  firstByteMs: number | undefined
+  /** Nothing was heard for the whole time allowed. */
+  silent = false
+  /** A page or a JSON document came with status 200 where a stream was asked for. */
+  page: { contentType: string; body: string } | null = null
+  /** Headers with a status of success have arrived. */
+  began = false
+  readonly signal: AbortSignal
+  private readonly own = new AbortController()
+  private startedAt = 0
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    private readonly base: Fetch,
+    private readonly raw: RawJson,
+    outer: AbortSignal,
+    private limitMs: number,
+  ) {
+    this.signal = AbortSignal.any([outer, this.own.signal])
+  }
+
+  /** The answer is whole: what follows is only the end of the connection. */
+  whole(): void {
+    this.limitMs = Math.min(this.limitMs, GRACE_MS)
+    this.heard()
+  }
+
+  end(): void {
+    clearTimeout(this.timer)
+  }
+
+  readonly fetch: Fetch = async (url, init) => {
+    const body = typeof init?.body === 'string' ? this.raw.restore(init.body) : init?.body
+    if (typeof body === 'string') this.requestHash = createHash('sha256').update(body).digest('hex')
+    this.startedAt = performance.now()
+    this.heard()
+    const response = await this.base(url, { ...init, body })
+    this.heard()
+    if (!response.ok || !response.body) return response
+    this.began = true
+    const contentType = response.headers.get('content-type') ?? ''
+    if (/^(?:text\/html|application\/json)\b/.test(contentType)) {
+      this.page = { contentType, body: (await response.text()).slice(0, PAGE_CHARS) }
+      throw new Error(`not a stream: ${contentType}`)
+    }
+    const { status, statusText, headers } = response
+    return new Response(this.listening(response.body), { status, statusText, headers })
+  }
+
+  private heard(): void {
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => {
+      this.silent = true
+      this.own.abort()
+    }, this.limitMs)
+  }
+
+  private listening(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+    const reader = body.getReader()
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const { done, value } = await reader.read()
+        if (done) return controller.close()
+        this.firstByteMs ??= Math.round(performance.now() - this.startedAt)
+        this.heard()
+        controller.enqueue(value)
+      },
+      cancel: (reason) => reader.cancel(reason),
+    })
+  }
+}
