@@ -1,0 +1,76 @@
+/** What every command gets: the output, the client (connected by its first use), the process' signals as an AbortSignal. */
+import { userInfo } from 'node:os'
+import type { Command } from 'commander'
+import { connect } from '../client/connect'
+import type { Client } from '../client/types'
+import { SavefileError, errorCode } from '../contract/errors'
+import { findAddresses } from '../client/addresses'
+import { exitCodeHelp, type ExitCode } from './exit-codes'
+import type { Output } from './output'
+
+export interface Cli {
+  out: Output
+  env: Record<string, string | undefined>
+  folder: string
+  client(): Promise<Client>
+  /** The session that an id or a unique beginning of one names. */
+  find(idOrPrefix: string): Promise<string>
+  /** Aborted by the first Ctrl-C or SIGTERM, unless a command takes them itself. */
+  signal: AbortSignal
+  exit(code: ExitCode): void
+}
+
+export interface GlobalOptions {
+  json?: boolean
+  space?: string
+}
+
+/** Adds examples to a command's help, and the first of them to its usage errors. */
+export function withExamples(command: Command, examples: string[]): Command {
+  const list = examples.map((example) => `  $ ${example}`).join('\n')
+  return command
+    .addHelpText('after', `\nExamples:\n${list}`)
+    .showHelpAfterError(`\nFor example:\n  $ ${examples[0] ?? ''}\nMore: savefile ${command.name()} --help`)
+}
+
+export function exitCodesAfter(command: Command): Command {
+  return command.addHelpText('after', `\n${exitCodeHelp()}`)
+}
+
+/** In whose name: the name of the user of this machine. */
+export function principalOf(env: Readonly<Record<string, string | undefined>>): string {
+  const name = env.SAVEFILE_PRINCIPAL ?? loginName() ?? env.USER ?? ''
+  return name.replace(/[^\x21-\x7e]/g, '_').slice(0, 200) || 'local'
+}
+
+function loginName(): string | undefined {
+  try {
+    return userInfo().username
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === 'uv_os_get_passwd') return undefined // a container's user without a name
+    throw error
+  }
+}
+
+/** Connects; where the database of a development stack does not answer, says how to start it. */
+export async function connectFor(cli: Pick<Cli, 'env' | 'folder'>, space: string | undefined): Promise<Client> {
+  const { databaseUrl, temporal, from } = findAddresses({}, cli.env, cli.folder)
+  try {
+    return await connect({ databaseUrl, temporal, principal: principalOf(cli.env), ...(space ? { space } : {}) })
+  } catch (error) {
+    const ofDev = from.database !== 'environment' && from.database !== 'given'
+    if (errorCode(error) !== 'database_unreachable' || !ofDev) throw error
+    const message = `The development stack of ${from.database} does not answer. Start it: savefile dev`
+    throw new SavefileError('database_unreachable', message, {}, { cause: error })
+  }
+}
+
+/** A whole number from `least`. @throws SavefileError `invalid_input` */
+export function wholeNumber(name: string, text: string, least: number): number {
+  const n = Number(text)
+  if (Number.isSafeInteger(n) && n >= least) return n
+  throw new SavefileError(
+    'invalid_input',
+    `${name} is ${JSON.stringify(text)}; it must be a whole number from ${least}.`,
+  )
+}

@@ -1,0 +1,169 @@
+/** Commands that only look: ls, show, tail, verify. */
+import type { Command } from 'commander'
+import type { Client } from '../../client/types'
+import type { SessionInfo } from '../../contract/ports'
+import { withExamples, wholeNumber, type Cli } from '../cli'
+import { EXIT } from '../exit-codes'
+import { ago, count } from '../numbers'
+import type { Colour } from '../paint'
+import { cut, oneLine } from '../safe-text'
+import { shortIds } from '../short-ids'
+import { createTimeline } from '../timeline'
+
+const STATE: Readonly<Record<SessionInfo['state'], Colour>> = {
+  idle: 'dim',
+  running: 'green',
+  waiting_approval: 'yellow',
+  waiting_result: 'cyan',
+  newer_worker: 'magenta',
+  closed: 'dim',
+}
+const PAGE = 500
+
+export function addReadCommands(program: Command, cli: Cli): void {
+  addLs(program, cli)
+  addShow(program, cli)
+  addTail(program, cli)
+  addVerify(program, cli)
+}
+
+function addLs(program: Command, cli: Cli): void {
+  const command = program
+    .command('ls')
+    .summary('list sessions')
+    .description('Lists sessions, the last used first.')
+    .argument('[prefix]', 'only those whose id begins so')
+    .option('-n, --limit <n>', 'how many', '20')
+    .action(async (prefix: string | undefined, options: { limit: string }) => {
+      const { out } = cli
+      const limit = wholeNumber('--limit', options.limit, 1)
+      const client = await cli.client()
+      const rows = await client.list({ limit, ...(prefix ? { prefix } : {}) })
+      if (out.json) return rows.forEach((row) => out.value(row))
+      if (rows.length === 0) return out.note('There is no session yet. Begin one: savefile run "..." or savefile chat')
+      const short = shortIds(rows.map((row) => row.session))
+      const idWidth = Math.max(...[...short.values()].map((id) => id.length))
+      for (const row of rows) {
+        const words = [
+          out.paint('bold', (short.get(row.session) ?? row.session).padEnd(idWidth)),
+          out.paint(STATE[row.state], row.state.replace('_', ' ').padEnd(16)),
+          count(row.head, 'event').padStart(12),
+          out.paint('dim', ago(row.updatedAt / 1000, Date.now()).padStart(11)),
+          cut(
+            oneLine(row.title ?? '', 60) +
+              (row.parent ? out.paint('dim', ` (fork of ${row.parent.session.slice(0, 8)}@${row.parent.seq})`) : ''),
+            80,
+          ),
+        ]
+        out.print(words.join('  ').trimEnd())
+      }
+    })
+  withExamples(command, ['savefile ls', 'savefile ls 3f', 'savefile ls --json | jq -r .session'])
+}
+
+function addShow(program: Command, cli: Cli): void {
+  const command = program
+    .command('show')
+    .summary('a session and its timeline')
+    .description(
+      'Shows a session: what it is, every event, and what waits. With --json: one value with info, approvals and events.',
+    )
+    .argument('<session>', 'id, or the beginning of one')
+    .option('--full', 'whole texts, arguments and results')
+    .action(async (prefix: string, options: { full?: boolean }) => {
+      const { out } = cli
+      const client = await cli.client()
+      const session = await cli.find(prefix)
+      const info = await client.info(session)
+      const approvals = await client.approvals(session)
+      if (out.json) {
+        const events = []
+        for await (const event of upTo(client, session, 1, info.head)) events.push(event)
+        return out.value({ info, approvals, events })
+      }
+      const definition = await client.definition(info.definition)
+      const state = out.paint(STATE[info.state], info.state.replace('_', ' '))
+      out.print(
+        `${out.paint('bold', session)}  ${state}  ${out.paint('dim', `${definition.model.provider} ${oneLine(definition.model.name, 60)}`)}`,
+      )
+      out.print()
+      const timeline = createTimeline({ paint: out.paint, width: out.width, full: options.full, sessionName: prefix })
+      for await (const event of upTo(client, session, 1, info.head))
+        for (const line of timeline.lines(event)) out.print(line)
+      for (const call of approvals) out.note(`\n${call.tool} waits for you: savefile approve ${prefix} ${call.short}`)
+    })
+  withExamples(command, [
+    'savefile show 3f8a',
+    'savefile show 3f8a --full | less -R',
+    "savefile show 3f8a --json | jq '.events[-1]'",
+  ])
+}
+
+/** The events of a range, page by page: memory does not grow with the log. */
+async function* upTo(client: Client, session: string, from: number, to: number) {
+  for (let at = from; at <= to; at += PAGE)
+    yield* await client.read(session, { from: at, to: Math.min(to, at + PAGE - 1), limit: PAGE })
+}
+
+function addTail(program: Command, cli: Cli): void {
+  const command = program
+    .command('tail')
+    .summary('the last events of a session, and with -f those to come')
+    .description(
+      'Prints the last events of a session; with -f each that comes, until Ctrl-C. With --json: one event a line.',
+    )
+    .argument('<session>', 'id, or the beginning of one')
+    .option('-n, --lines <n>', 'how many events', '20')
+    .option('-f, --follow', 'go on with what comes')
+    .option('--full', 'whole texts, arguments and results')
+    .action(async (prefix: string, options: { lines: string; follow?: boolean; full?: boolean }) => {
+      const { out } = cli
+      const lines = wholeNumber('--lines', options.lines, 0)
+      const client = await cli.client()
+      const session = await cli.find(prefix)
+      const { head } = await client.info(session)
+      const from = Math.max(1, head - lines + 1)
+      const timeline = createTimeline({ paint: out.paint, width: out.width, full: options.full, sessionName: prefix })
+      const events = options.follow
+        ? client.follow(session, { from, signal: cli.signal })
+        : upTo(client, session, from, head)
+      for await (const event of events) {
+        if (out.json) out.value(event)
+        else for (const line of timeline.lines(event)) out.print(line)
+      }
+    })
+  withExamples(command, [
+    'savefile tail 3f8a -n 50',
+    'savefile tail -f 3f8a',
+    'savefile tail -f 3f8a --json | jq -r .type',
+  ])
+}
+
+function addVerify(program: Command, cli: Cli): void {
+  const command = program
+    .command('verify')
+    .summary("recompute a session's chain of hashes")
+    .description(
+      'Recomputes the hash of every event. Exit code 1 and the first bad event, if one was changed, removed or added.',
+    )
+    .argument('<session>', 'id, or the beginning of one')
+    .action(async (prefix: string) => {
+      const { out } = cli
+      const client = await cli.client()
+      const session = await cli.find(prefix)
+      let told = Date.now()
+      const verified = await client.verify(session, (events) => {
+        if (Date.now() - told < 1000) return
+        told = Date.now()
+        out.note(`${count(events, 'event')} so far`)
+      })
+      if (out.json) out.value({ session, ...verified })
+      else if (verified.ok)
+        out.print(
+          `${out.paint('green', 'ok')}  ${count(verified.events, 'event')}, head ${verified.head} ${verified.headHash}`,
+        )
+      else out.print(`${out.paint('red', 'broken')}  at event ${verified.seq}: ${oneLine(verified.why, 200)}`)
+      if (!verified.ok) cli.exit(EXIT.failed)
+    })
+  withExamples(command, ['savefile verify 3f8a'])
+}
