@@ -86,12 +86,15 @@ export function nextStep(from: State, env: Env): Decision {
 
   for (let moved = true; moved; ) {
     const before = state.seq
+    const due = state.due
     d.run = []
     d.wakeAt = null
     d.waiting = 'nothing'
     step(state, env, d, push)
     if (d.closes.length > 0) return { ...d, events: [], run: [], waiting: 'settling', state: from }
     moved = state.seq !== before
+    // A draft whose answer did not see what made it due would be promoted without end.
+    if (moved && due && state.due === due) throw new Error(`nextStep: ${modelStep(due)} is due again after its own answer`)
   }
   return { ...d, state }
 }

@@ -96,6 +96,10 @@ describe('a model call is due (rules 5, 13 and 16 c)', () => {
     const d = decide(due, g.env({ drafts: [g.closedRow('model@2', 'cancelled')] }))
     expect(brief(d).events).toEqual(['model_failed', 'turn_finished:failed'])
   })
+  it('refuses an answer that had not seen what made it due, rather than promoting it for ever', () => {
+    const blind = g.finishedRow('model@2', g.answered(due, [], []))
+    expect(() => nextStep(due, g.env({ drafts: [blind] }))).toThrow('model@2 is due again')
+  })
 })
 
 describe('limits', () => {
