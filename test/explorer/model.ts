@@ -38,13 +38,13 @@ export function makeModel(scope: Scope): Model<World> {
       claimed: {},
       signal: 0,
       bad: '',
-      lost: false,
+      lost: '',
     }
   }
 
   const check = (w: World): string | null => {
     if (w.bad) return w.bad
-    if (scope.soft && w.lost) return 'an answer or result was received, nobody had taken over, and it was thrown away'
+    if (scope.soft && w.lost) return `a received ${w.lost} was thrown away, though nobody had taken over`
     const family = new Map<string, { n: number; may: number; kind: string }>()
     for (const [s, { log }] of w.ses.entries()) {
       const f = fold(log)

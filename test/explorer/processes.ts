@@ -334,7 +334,7 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       if (p.slot && JSON.stringify(row?.sent) !== JSON.stringify(p.sent)) n.bad ||= 'the manifest names events that the model was not sent'
       ses.drafts[p.step] = { ...row, st: 'f', e: p.e, a: p.a }
       if (p.slot) n.answered[p.slot] = 1
-    } else if (own) n.lost = true
+    } else if (own) n.lost = p.slot ? 'answer' : 'result'
   }
 
   /** Rule 15: once the step's own turn has its turn_finished, appended under an epoch older than the session's. */

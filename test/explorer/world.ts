@@ -68,8 +68,8 @@ export interface World {
   claimed: Record<string, number>
   signal: number
   bad: string
-  /** A received answer or result was refused though nobody had taken over. */
-  lost: boolean
+  /** What was received and refused though nobody had taken over. */
+  lost: '' | 'answer' | 'result'
 }
 
 export type PersonStep = { s?: number; c?: number; noNudge?: boolean } & (
