@@ -31,7 +31,10 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
   const { log } = deps
   const states = new Lru<{ state: State; snapshot: number }>(10_000)
 
-  async function read(ref: SessionRef, epoch: number): Promise<{ look: Extract<Look, { status: 'ok' }>; state: State } | null> {
+  async function read(
+    ref: SessionRef,
+    epoch: number,
+  ): Promise<{ look: Extract<Look, { status: 'ok' }>; state: State } | null> {
     const cached = states.get(ref)
     const look = await log.look(ref, epoch, cached?.state.seq ?? null)
     if (look.status !== 'ok') return null
@@ -91,7 +94,13 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
   }
 }
 
-async function decide(deps: AdvanceDeps, ref: SessionRef, look: Extract<Look, { status: 'ok' }>, state: State, grace: boolean): Promise<Decision> {
+async function decide(
+  deps: AdvanceDeps,
+  ref: SessionRef,
+  look: Extract<Look, { status: 'ok' }>,
+  state: State,
+  grace: boolean,
+): Promise<Decision> {
   const drafts = new Map(look.drafts.map((row) => [row.step, viewOf(row)]))
   await addPartials(deps.log, ref, state, drafts)
   const definitions = new Map<string, Definition>()
@@ -103,21 +112,34 @@ async function decide(deps: AdvanceDeps, ref: SessionRef, look: Extract<Look, { 
     grace,
     definition: (hash) => {
       const definition = definitions.get(hash)
-      if (!definition) throw new SavefileError('definition_not_found', `Definition ${hash} is not in space ${ref.space}.`)
+      if (!definition)
+        throw new SavefileError('definition_not_found', `Definition ${hash} is not in space ${ref.space}.`)
       return definition
     },
   })
 }
 
 function viewOf(row: DraftRow): DraftView {
-  const view = { step: row.step, state: row.state, token: row.token, fresh: row.fresh, outcome: row.outcome, result: null }
+  const view = {
+    step: row.step,
+    state: row.state,
+    token: row.token,
+    fresh: row.fresh,
+    outcome: row.outcome,
+    result: null,
+  }
   if (row.state !== 'finished' || row.type === null || row.payload === null) return view
   const payload = PAYLOADS[row.type].parse(JSON.parse(row.payload))
   return { ...view, result: { type: row.type, payload } as DraftView['result'] }
 }
 
 /** What had been streamed by steps that were stopped: read only when it is about to be told. */
-async function addPartials(log: ExecutorLog, ref: SessionRef, state: State, drafts: Map<string, DraftView>): Promise<void> {
+async function addPartials(
+  log: ExecutorLog,
+  ref: SessionRef,
+  state: State,
+  drafts: Map<string, DraftView>,
+): Promise<void> {
   if (phaseOf(state) === 'idle') return
   const keys = [...(state.due ? [modelStep(state.due)] : []), ...openCalls(state).map((call) => toolStep(call.id))]
   const closed = keys.filter((key) => drafts.get(key)?.state === 'closed')
@@ -131,7 +153,8 @@ async function addPartials(log: ExecutorLog, ref: SessionRef, state: State, draf
 function definitionsNamed(state: State, drafts: Map<string, DraftView>): Set<string> {
   const named = new Set(openCalls(state).map((call) => call.definition))
   if (state.definition) named.add(state.definition)
-  for (const { result } of drafts.values()) if (result?.type === 'model_answered') named.add(result.payload.manifest.definition)
+  for (const { result } of drafts.values())
+    if (result?.type === 'model_answered') named.add(result.payload.manifest.definition)
   return named
 }
 

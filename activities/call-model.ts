@@ -8,8 +8,8 @@ import type { Definition } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import type { Attempt, KnownEvent, Manifest, NewEvent, Usage } from '../contract/events'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
-import type { DeltaSink, ModelResult, Provider, Sent, Tool, View } from '../contract/ports'
-import { emptyState, unseenByModel, type State } from '../contract/state'
+import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
+import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
 import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
 import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
 import { Lru, fold } from './session-cache'
@@ -21,6 +21,12 @@ export interface CallModelDeps extends StepDeps {
   deltas: DeltaSink
   buildView(events: readonly KnownEvent[], definition: Definition, saw: readonly number[]): View
   viewVersion: number
+  /** Of what a request dropped, what no earlier manifest says. */
+  newlyDropped(
+    dropped: Manifest['dropped'],
+    last: Manifest | undefined,
+    next: { definition: string; prev: number; saw: readonly number[] },
+  ): Manifest['dropped']
   costUsdMicros(model: string, usage: Usage): number | undefined
   /** Microseconds since 1970. */
   now(): number
@@ -52,19 +58,32 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
       const step = parseStep(input.step)
       if (step.kind !== 'model') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
       const { state, events } = await history(input.ref)
-      // Claimed on a log that has moved on: `advance` will say what is due now.
-      if (state.due !== step.due) return deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
+      // The log has moved on, or somebody interrupted: `advance` will say what is due now.
+      if (state.due !== step.due || phaseOf(state) !== 'due')
+        return deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
       const definition = await deps.log.definition(input.ref.space, state.definition)
       const saw = unseenByModel(state)
       const startedAt = deps.now()
       const result = await call(deps, input, held, definition, deps.buildView(events, definition, saw))
       await deps.deltas.flush()
       const base = { view: deps.viewVersion, definition: state.definition, prev: state.lastAnswer, saw }
-      await settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest: manifestOf(base, result) })
+      const last = events.findLast((event) => event.type === 'model_answered')?.payload.manifest
+      const manifest = {
+        ...base,
+        dropped: deps.newlyDropped(result.dropped, last, base),
+        requestHash: result.requestHash,
+      }
+      await settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest })
     })
 }
 
-async function call(deps: CallModelDeps, { ref, step }: StepInput, { token, signal }: HeldStep, definition: Definition, view: View): Promise<ModelResult> {
+async function call(
+  deps: CallModelDeps,
+  { ref, step }: StepInput,
+  { token, signal }: HeldStep,
+  definition: Definition,
+  view: View,
+): Promise<ModelResult> {
   const provider = deps.providers.get(definition.model.provider)
   if (!provider) {
     const message = `This worker has no provider ${definition.model.provider}: set its API key, or its base URL, where the worker runs.`
@@ -88,7 +107,10 @@ interface Outcome {
 async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<void> {
   const { ref, step } = input
   const { token, claim } = held
-  const attempts = (outcome: Attempt['outcome']): Attempt[] => [...claim.attempts, { n: claim.attempt, at: o.startedAt, outcome }]
+  const attempts = (outcome: Attempt['outcome']): Attempt[] => [
+    ...claim.attempts,
+    { n: claim.attempt, at: o.startedAt, outcome },
+  ]
   const finish = async (event: NewEvent): Promise<void> => void (await deps.log.finishDraft(ref, step, token, event))
 
   if (o.result.ok) return finish(answer(deps, input, o, o.result, attempts('answered')))
@@ -112,11 +134,25 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
   const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
   return finish({
     type: 'model_failed',
-    payload: { step, class: failure, retryable, attempts: tried, ...manifest, ...(status === undefined ? {} : { status }), message },
+    payload: {
+      step,
+      class: failure,
+      retryable,
+      attempts: tried,
+      ...manifest,
+      ...(status === undefined ? {} : { status }),
+      message,
+    },
   })
 }
 
-function answer(deps: CallModelDeps, { ref, step }: StepInput, o: Outcome, result: Extract<ModelResult, { ok: true }>, attempts: Attempt[]): NewEvent {
+function answer(
+  deps: CallModelDeps,
+  { ref, step }: StepInput,
+  o: Outcome,
+  result: Extract<ModelResult, { ok: true }>,
+  attempts: Attempt[],
+): NewEvent {
   const cost = deps.costUsdMicros(result.model, result.usage)
   return {
     type: 'model_answered',
@@ -142,17 +178,20 @@ function answer(deps: CallModelDeps, { ref, step }: StepInput, o: Outcome, resul
 }
 
 /** Gives the calls their ids, and marks those that must not run: the model is told what is wrong, and nobody is asked to approve them. */
-function named(blocks: Block[], session: string, due: number, definition: Definition, tools: ReadonlyMap<string, Tool>): Block[] {
+function named(
+  blocks: Block[],
+  session: string,
+  due: number,
+  definition: Definition,
+  tools: ReadonlyMap<string, Tool>,
+): Block[] {
   let index = 0
   return blocks.map((block) => {
     if (block.type !== 'tool_call') return block
     const call = callId(session, due, index++)
     const known = definition.tools.some((tool) => tool.name === block.name)
-    const problem = block.problem ?? (known ? tools.get(block.name)?.problem(block.args) : `there is no tool named ${block.name}`)
+    const problem =
+      block.problem ?? (known ? tools.get(block.name)?.problem(block.args) : `there is no tool named ${block.name}`)
     return { ...block, call, ...(problem ? { problem } : {}) }
   })
-}
-
-function manifestOf(base: Omit<Manifest, 'requestHash' | 'dropped'>, sent: Sent): Manifest {
-  return { ...base, dropped: sent.dropped, requestHash: sent.requestHash }
 }

@@ -26,7 +26,12 @@ export interface HeldStep {
  * Claims the step and runs `work` while it beats; does nothing where nothing is left to do.
  * The claim is committed before `work` begins, so that a claim without a result is what makes an outcome unknown.
  */
-export async function withStep(deps: StepDeps, input: StepInput, safe: boolean, work: (held: HeldStep) => Promise<void>): Promise<void> {
+export async function withStep(
+  deps: StepDeps,
+  input: StepInput,
+  safe: boolean,
+  work: (held: HeldStep) => Promise<void>,
+): Promise<void> {
   const context = Context.current()
   const heart = setInterval(() => context.heartbeat(), deps.heartbeatMs / 4)
   try {
@@ -42,7 +47,9 @@ export async function withStep(deps: StepDeps, input: StepInput, safe: boolean, 
     const why = (): ReturnType<HeldStep['why']> => {
       if (hold.signal.aborted) return hold.signal.reason as StopCause
       if (!cancelled.aborted) return null
-      return cancelled.reason instanceof CancelledFailure && cancelled.reason.message === 'WORKER_SHUTDOWN' ? 'shutdown' : 'cancelled'
+      return cancelled.reason instanceof CancelledFailure && cancelled.reason.message === 'WORKER_SHUTDOWN'
+        ? 'shutdown'
+        : 'cancelled'
     }
     try {
       await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why })
@@ -56,5 +63,9 @@ export async function withStep(deps: StepDeps, input: StepInput, safe: boolean, 
 
 /** Asks Temporal for another attempt, without a word about why but an enum's (L6). */
 export function tryAgain(why: string, afterMs?: number): ApplicationFailure {
-  return ApplicationFailure.create({ type: why, message: '', ...(afterMs === undefined ? {} : { nextRetryDelay: afterMs }) })
+  return ApplicationFailure.create({
+    type: why,
+    message: '',
+    ...(afterMs === undefined ? {} : { nextRetryDelay: afterMs }),
+  })
 }

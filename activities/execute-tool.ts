@@ -60,7 +60,12 @@ export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => 
   }
 }
 
-function run(deps: ExecuteToolDeps, { ref, step }: StepInput, { token, signal }: HeldStep, { call, spec, workFolder }: Found): Promise<ToolResult> {
+function run(
+  deps: ExecuteToolDeps,
+  { ref, step }: StepInput,
+  { token, signal }: HeldStep,
+  { call, spec, workFolder }: Found,
+): Promise<ToolResult> {
   const tool = deps.tools.get(spec.name)
   if (!tool) {
     const text = `Not run: this worker does not have the tool ${spec.name}.`
@@ -79,6 +84,8 @@ function run(deps: ExecuteToolDeps, { ref, step }: StepInput, { token, signal }:
 }
 
 function finished({ call, spec }: Found, { outcome, blocks, code }: ToolResult, ms: number): NewEvent {
-  return { type: 'tool_finished', payload: { call: call.id, tool: spec.name, outcome, blocks, ...(code === undefined ? {} : { code }), ms } }
+  return {
+    type: 'tool_finished',
+    payload: { call: call.id, tool: spec.name, outcome, blocks, ...(code === undefined ? {} : { code }), ms },
+  }
 }
-

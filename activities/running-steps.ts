@@ -37,7 +37,8 @@ export class RunningSteps {
   /** Stops what this process runs of a session, except the steps named. */
   interrupt(ref: SessionRef): void {
     for (const held of this.held.values())
-      if (held.ref.session === ref.session && held.ref.space === ref.space) held.controller.abort('interrupted' satisfies StopCause)
+      if (held.ref.session === ref.session && held.ref.space === ref.space)
+        held.controller.abort('interrupted' satisfies StopCause)
   }
 
   get size(): number {

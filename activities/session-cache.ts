@@ -23,7 +23,11 @@ export function fold(from: State, stored: readonly StoredEvent[]): { state: Stat
     }
     const reduced = reduce(state, parsed)
     if (!reduced.ok)
-      throw new SavefileError('corrupt_log', `Event ${event.seq} (${event.type}) cannot follow in phase ${reduced.phase}: ${reduced.refusal}.`, { seq: event.seq })
+      throw new SavefileError(
+        'corrupt_log',
+        `Event ${event.seq} (${event.type}) cannot follow in phase ${reduced.phase}: ${reduced.refusal}.`,
+        { seq: event.seq },
+      )
     state = reduced.state
     known.push(parsed)
   }

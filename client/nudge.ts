@@ -6,6 +6,7 @@ import { isGrpcServiceError, ServiceError, type Client as TemporalClient } from 
 import { defineSearchAttributeKey, TypedSearchAttributes } from '@temporalio/common'
 import { DEFAULT_TASK_QUEUE, NUDGE_SIGNAL, SESSION_WORKFLOW, type SessionInput } from '../contract/activities'
 import { workflowId, type SessionRef } from '../contract/ids'
+import { WORKFLOW_TASK_TIMEOUT_MS } from '../contract/timing'
 
 export const SESSION_ATTRIBUTE = defineSearchAttributeKey('SavefileSession', 'KEYWORD')
 export const SPACE_ATTRIBUTE = defineSearchAttributeKey('SavefileSpace', 'KEYWORD')
@@ -60,6 +61,7 @@ async function start(temporal: TemporalClient, ref: SessionRef, taskQueue: strin
     signal: NUDGE_SIGNAL,
     signalArgs: [],
     workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT_MS,
     ...(attributes
       ? {
           typedSearchAttributes: new TypedSearchAttributes([

@@ -31,7 +31,15 @@ export interface AdvanceInput {
 }
 
 export type Advanced =
-  | { status: 'ok'; epoch: number; run: RunStep[]; waiting: Waiting; wakeInMs: number | null; turn: number; profile?: Profile }
+  | {
+      status: 'ok'
+      epoch: number
+      run: RunStep[]
+      waiting: Waiting
+      wakeInMs: number | null
+      turn: number
+      profile?: Profile
+    }
   /** Another executor has the session, or nobody can have it: this run ends. */
   | { status: 'over' }
   /** Another cluster was heard of lately. */

@@ -29,7 +29,10 @@ export const ModelSpec = z.strictObject({
   temperature: z.number().min(0).max(2).optional(),
   /** Reasoning: a token budget (Anthropic), or an effort (OpenAI-compatible). */
   reasoning: z
-    .strictObject({ budgetTokens: z.int().min(1024).optional(), effort: z.enum(['minimal', 'low', 'medium', 'high']).optional() })
+    .strictObject({
+      budgetTokens: z.int().min(1024).optional(),
+      effort: z.enum(['minimal', 'low', 'medium', 'high']).optional(),
+    })
     .optional(),
   /** No byte from the provider for so long: the call is given up and tried again. */
   silenceMs: z.int().positive().default(120_000),
@@ -52,7 +55,10 @@ export const ToolSpec = z.strictObject({
   /** Dispatched to somebody who finishes it later by an append with the call's id. */
   deferred: z.boolean().default(false),
   /** The Temporal task queue of the host where it belongs; the session's own where absent. */
-  queue: z.string().regex(/^[a-zA-Z0-9_.-]{1,100}$/).optional(),
+  queue: z
+    .string()
+    .regex(/^[a-zA-Z0-9_.-]{1,100}$/)
+    .optional(),
 })
 export type ToolSpec = z.infer<typeof ToolSpec>
 
@@ -67,7 +73,10 @@ export const Definition = z
     /** Seconds after which an open approval counts as denied; it waits for ever where absent. */
     approvalSeconds: z.int().positive().optional(),
   })
-  .refine((d) => new Set(d.tools.map((t) => t.name)).size === d.tools.length, { path: ['tools'], message: 'tool names must differ' })
+  .refine((d) => new Set(d.tools.map((t) => t.name)).size === d.tools.length, {
+    path: ['tools'],
+    message: 'tool names must differ',
+  })
 export type Definition = z.infer<typeof Definition>
 /** What a caller may write: everything that has a default may be left out. */
 export type DefinitionInput = z.input<typeof Definition>
@@ -79,7 +88,10 @@ export type DefinitionInput = z.input<typeof Definition>
 export function parseDefinition(input: unknown): Definition {
   const result = Definition.safeParse(input)
   if (result.success) return result.data
-  const problems = result.error.issues.map((issue) => ({ field: issue.path.join('.') || '(definition)', problem: issue.message }))
+  const problems = result.error.issues.map((issue) => ({
+    field: issue.path.join('.') || '(definition)',
+    problem: issue.message,
+  }))
   throw new SavefileError(
     'invalid_definition',
     `The definition does not validate:\n${problems.map((p) => `  ${p.field}: ${p.problem}`).join('\n')}`,

@@ -47,7 +47,8 @@ export class SavefileError extends Error {
 
 /** The code of a SavefileError, also one from another realm; undefined for anything else. */
 export function errorCode(error: unknown): ErrorCode | undefined {
-  if (typeof error !== 'object' || error === null || (error as { name?: unknown }).name !== 'SavefileError') return undefined
+  if (typeof error !== 'object' || error === null || (error as { name?: unknown }).name !== 'SavefileError')
+    return undefined
   const code = (error as { code?: unknown }).code
   return ERROR_CODES.find((known) => known === code)
 }

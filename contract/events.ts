@@ -69,7 +69,16 @@ export const Attempt = z.strictObject({
 })
 export type Attempt = z.infer<typeof Attempt>
 
-export const StopReason = z.enum(['end', 'tool_calls', 'max_tokens', 'stop_sequence', 'refusal', 'pause', 'context_exceeded', 'other'])
+export const StopReason = z.enum([
+  'end',
+  'tool_calls',
+  'max_tokens',
+  'stop_sequence',
+  'refusal',
+  'pause',
+  'context_exceeded',
+  'other',
+])
 export type StopReason = z.infer<typeof StopReason>
 
 export const Outcome = z.enum(['ok', 'error', 'denied', 'cancelled', 'unknown'])
@@ -107,7 +116,12 @@ export const PAYLOADS = {
     /** `rule`: what was open at the fork goes by PROTOCOL.md rule 21. */
     open: z.literal('rule'),
   }),
-  definition_changed: z.strictObject({ definition: Sha256, from: Sha256, changed: z.array(z.string()), why: z.string().optional() }),
+  definition_changed: z.strictObject({
+    definition: Sha256,
+    from: Sha256,
+    changed: z.array(z.string()),
+    why: z.string().optional(),
+  }),
   /** No blocks, and delivery `interrupt`: only a stop. */
   message_received: z.strictObject({ blocks: z.array(ContentBlock), delivery: Delivery }),
   model_answered: z.strictObject({
@@ -119,7 +133,11 @@ export const PAYLOADS = {
     usage: Usage,
     costUsdMicros: z.int().nonnegative().optional(),
     responseId: z.string().optional(),
-    timings: z.strictObject({ startedAt: Micros, firstByteMs: z.int().nonnegative().optional(), totalMs: z.int().nonnegative() }),
+    timings: z.strictObject({
+      startedAt: Micros,
+      firstByteMs: z.int().nonnegative().optional(),
+      totalMs: z.int().nonnegative(),
+    }),
     replay: Replay.optional(),
     manifest: Manifest,
     attempts: z.array(Attempt),
@@ -144,7 +162,12 @@ export const PAYLOADS = {
     /** JSON text that replaces the model's arguments. */
     args: z.string().optional(),
   }),
-  tool_started: z.strictObject({ call: Call, tool: z.string(), queue: z.string().nullable(), idempotencyKey: z.string() }),
+  tool_started: z.strictObject({
+    call: Call,
+    tool: z.string(),
+    queue: z.string().nullable(),
+    idempotencyKey: z.string(),
+  }),
   tool_finished: z.strictObject({
     call: Call,
     tool: z.string(),
@@ -154,7 +177,12 @@ export const PAYLOADS = {
     code: z.string().optional(),
     ms: z.int().nonnegative().optional(),
   }),
-  result_arrived_late: z.strictObject({ call: Call, tool: z.string(), outcome: Outcome, blocks: z.array(ContentBlock) }),
+  result_arrived_late: z.strictObject({
+    call: Call,
+    tool: z.string(),
+    outcome: Outcome,
+    blocks: z.array(ContentBlock),
+  }),
   interrupted: z.strictObject({
     turn: Seq,
     /** Seq of the message that interrupted. */
@@ -209,7 +237,9 @@ export interface StoredEvent {
 }
 
 /** An event of a type and version that this code knows, its payload parsed. */
-export type KnownEvent = { [T in EventType]: { seq: number; at: number; actor: string; type: T; payload: Payload<T> } }[EventType]
+export type KnownEvent = {
+  [T in EventType]: { seq: number; at: number; actor: string; type: T; payload: Payload<T> }
+}[EventType]
 
 /** An event to be appended. `subject` is what its structural key is made of: a call id, a step key, a turn. */
 export type NewEvent = { [T in EventType]: { type: T; payload: Payload<T> } }[EventType]
@@ -222,18 +252,29 @@ export function isKnown(type: string, v: number): type is EventType {
  * Reads a stored event. An unknown type or version gives null: it is kept and shown, and an executor that meets one stops.
  * @throws SavefileError `corrupt_log` where the payload of a known event does not validate.
  */
-export function parseEvent(event: Pick<StoredEvent, 'seq' | 'at' | 'actor' | 'type' | 'v' | 'payload'>): KnownEvent | null {
+export function parseEvent(
+  event: Pick<StoredEvent, 'seq' | 'at' | 'actor' | 'type' | 'v' | 'payload'>,
+): KnownEvent | null {
   if (!isKnown(event.type, event.v)) return null
   let json: unknown
   try {
     json = JSON.parse(event.payload)
   } catch (cause) {
-    throw new SavefileError('corrupt_log', `The payload of event ${event.seq} is not JSON.`, { seq: event.seq }, { cause })
+    throw new SavefileError(
+      'corrupt_log',
+      `The payload of event ${event.seq} is not JSON.`,
+      { seq: event.seq },
+      { cause },
+    )
   }
   const parsed = PAYLOADS[event.type].safeParse(json)
   if (!parsed.success) {
     const where = parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')
-    throw new SavefileError('corrupt_log', `The payload of event ${event.seq} (${event.type}) does not validate: ${where}`, { seq: event.seq })
+    throw new SavefileError(
+      'corrupt_log',
+      `The payload of event ${event.seq} (${event.type}) does not validate: ${where}`,
+      { seq: event.seq },
+    )
   }
   return { seq: event.seq, at: event.at, actor: event.actor, type: event.type, payload: parsed.data } as KnownEvent
 }

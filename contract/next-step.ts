@@ -78,13 +78,22 @@ export function nextStep(from: State, env: Env): Decision {
   const d: Decision = { events: [], closes: [], run: [], waiting: 'nothing', wakeAt: null, state }
   const push = (event: PlannedEvent): void => {
     const at = env.now
-    const reduced = reduce(state, { seq: state.seq + 1, at, actor: 'system', type: event.type, payload: event.payload } as KnownEvent)
-    if (!reduced.ok) throw new Error(`nextStep decided on ${event.type} at ${state.seq + 1} in phase ${reduced.phase}: ${reduced.refusal}`)
+    const reduced = reduce(state, {
+      seq: state.seq + 1,
+      at,
+      actor: 'system',
+      type: event.type,
+      payload: event.payload,
+    } as KnownEvent)
+    if (!reduced.ok)
+      throw new Error(
+        `nextStep decided on ${event.type} at ${state.seq + 1} in phase ${reduced.phase}: ${reduced.refusal}`,
+      )
     state = reduced.state
     d.events.push(event)
   }
 
-  for (let moved = true; moved; ) {
+  for (let moved = true; moved;) {
     const before = state.seq
     const due = state.due
     d.run = []
@@ -94,7 +103,8 @@ export function nextStep(from: State, env: Env): Decision {
     if (d.closes.length > 0) return { ...d, events: [], run: [], waiting: 'settling', state: from }
     moved = state.seq !== before
     // A draft whose answer did not see what made it due would be promoted without end.
-    if (moved && due && state.due === due) throw new Error(`nextStep: ${modelStep(due)} is due again after its own answer`)
+    if (moved && due && state.due === due)
+      throw new Error(`nextStep: ${modelStep(due)} is due again after its own answer`)
   }
   return { ...d, state }
 }
@@ -140,7 +150,8 @@ function stop(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void):
     const deferred = toolOf(call, env)?.deferred ?? false
     if (row && row.state !== 'running') results.push(fromRow(call, row))
     else if (row) closeRow(d, row.step, row, 'unknown')
-    else if (call.started && (call.started <= s.inherited || deferred)) results.push(result(call, 'unknown', 'The turn was interrupted; whether this took effect is not known.'))
+    else if (call.started && (call.started <= s.inherited || deferred))
+      results.push(result(call, 'unknown', 'The turn was interrupted; whether this took effect is not known.'))
     else if (call.started) closeRow(d, toolStep(call.id), undefined, 'cancelled')
     else results.push(result(call, 'cancelled', 'Not run: the turn was interrupted.'))
   }
@@ -164,7 +175,9 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
     const tool = toolOf(call, env)
     if (!call.started) {
       if (!tool || call.problem !== undefined) {
-        push(result(call, 'error', `Not run: ${call.problem ?? `there is no tool named ${call.name}`}.`, 'invalid_call'))
+        push(
+          result(call, 'error', `Not run: ${call.problem ?? `there is no tool named ${call.name}`}.`, 'invalid_call'),
+        )
         continue
       }
       const verdict = permission(s, call, tool, env)
@@ -174,7 +187,8 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
         continue
       }
       if (verdict === 'denied') {
-        const why = tool.approval === 'deny' ? 'the definition does not allow this tool' : (call.note ?? 'the request was denied')
+        const why =
+          tool.approval === 'deny' ? 'the definition does not allow this tool' : (call.note ?? 'the request was denied')
         push(result(call, 'denied', `Not run: ${why}.`))
         continue
       }
@@ -183,9 +197,18 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
         continue
       }
       const idempotencyKey = env.sha256(`savefile/idempotency\n\n${call.id}`)
-      push({ type: 'tool_started', payload: { call: call.id, tool: tool.name, queue: tool.queue ?? null, idempotencyKey } })
+      push({
+        type: 'tool_started',
+        payload: { call: call.id, tool: tool.name, queue: tool.queue ?? null, idempotencyKey },
+      })
     } else if (call.started <= s.inherited && !(tool && isSafe(tool))) {
-      push(result(call, 'unknown', 'This call was started before the fork; whether it took effect is not known, and it is not run again.'))
+      push(
+        result(
+          call,
+          'unknown',
+          'This call was started before the fork; whether it took effect is not known, and it is not run again.',
+        ),
+      )
       continue
     }
     if (tool?.deferred) {
@@ -194,7 +217,15 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
     }
     const row = env.drafts.get(toolStep(call.id))
     if (row && row.state !== 'running') push(fromRow(call, row))
-    else d.run.push({ step: toolStep(call.id), kind: 'tool', n: s.turn?.steps ?? 0, queue: tool?.queue ?? null, local: tool?.local ?? false, timeoutMs: tool?.timeoutMs ?? 0 })
+    else
+      d.run.push({
+        step: toolStep(call.id),
+        kind: 'tool',
+        n: s.turn?.steps ?? 0,
+        queue: tool?.queue ?? null,
+        local: tool?.local ?? false,
+        timeoutMs: tool?.timeoutMs ?? 0,
+      })
   }
   d.waiting = d.run.length > 0 ? 'steps' : (waits.find((w) => w === 'approval') ?? waits[0] ?? 'nothing')
 }
@@ -214,7 +245,10 @@ function permission(s: State, call: CallState, tool: ToolSpec, env: Env): 'go' |
     return { type: 'approval_requested', payload: { call: call.id, tool: tool.name, rule, ...expires } }
   }
   if (call.expiresAt && call.asked > s.inherited && env.now >= call.expiresAt)
-    return { type: 'approval_resolved', payload: { call: call.id, decision: 'deny', scope: 'once', note: 'nobody answered in time' } }
+    return {
+      type: 'approval_resolved',
+      payload: { call: call.id, decision: 'deny', scope: 'once', note: 'nobody answered in time' },
+    }
   return 'wait'
 }
 
@@ -227,8 +261,24 @@ function model(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
   if (limit && !row) return closeRow(d, key, row, 'cancelled')
   if (limit) return push(turnFinished(s, { reason: 'limit', limit }))
   if (row?.state === 'closed')
-    return push({ type: 'model_failed', payload: { step: key, class: 'internal', retryable: false, attempts: [], message: 'The call was given up before it began.' } })
-  d.run.push({ step: key, kind: 'model', n: (s.turn?.steps ?? 0) + 1, queue: null, local: false, timeoutMs: MODEL_TIMEOUT_MS })
+    return push({
+      type: 'model_failed',
+      payload: {
+        step: key,
+        class: 'internal',
+        retryable: false,
+        attempts: [],
+        message: 'The call was given up before it began.',
+      },
+    })
+  d.run.push({
+    step: key,
+    kind: 'model',
+    n: (s.turn?.steps ?? 0) + 1,
+    queue: null,
+    local: false,
+    timeoutMs: MODEL_TIMEOUT_MS,
+  })
   d.waiting = 'steps'
 }
 
@@ -252,7 +302,10 @@ function closeRow(d: Decision, step: string, row: DraftView | undefined, outcome
 }
 
 function result(call: CallState, outcome: Outcome, why: string, code?: string): PlannedEvent {
-  return { type: 'tool_finished', payload: { call: call.id, tool: call.name, outcome, blocks: text(why), ...(code ? { code } : {}) } }
+  return {
+    type: 'tool_finished',
+    payload: { call: call.id, tool: call.name, outcome, blocks: text(why), ...(code ? { code } : {}) },
+  }
 }
 
 function fromRow(call: CallState, row: DraftView): PlannedEvent {

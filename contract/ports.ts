@@ -4,7 +4,18 @@
  */
 import type { Block, ContentBlock, BlobRef } from './blocks'
 import type { Definition, ModelSpec, ProviderName } from './definition'
-import type { Attempt, FailureClass, Manifest, NewEvent, Outcome, Payload, Replay, StopReason, StoredEvent, Usage } from './events'
+import type {
+  Attempt,
+  FailureClass,
+  Manifest,
+  NewEvent,
+  Outcome,
+  Payload,
+  Replay,
+  StopReason,
+  StoredEvent,
+  Usage,
+} from './events'
 import type { SessionRef } from './ids'
 import type { Close, PlannedEvent } from './next-step'
 import type { State } from './state'
@@ -84,7 +95,14 @@ export interface ExecutorLog {
   claim(ref: SessionRef, owner: Owner, options?: { takeover?: boolean }): Promise<Claimed>
   /** Session, state and drafts in one round trip. `after`: the seq of the caller's own state, or null. */
   look(ref: SessionRef, epoch: number, after: number | null): Promise<Look>
-  append(ref: SessionRef, epoch: number, expectedHead: number, events: PlannedEvent[], outlook: Outlook, evidence?: Evidence[]): Promise<Appended>
+  append(
+    ref: SessionRef,
+    epoch: number,
+    expectedHead: number,
+    events: PlannedEvent[],
+    outlook: Outlook,
+    evidence?: Evidence[],
+  ): Promise<Appended>
   /** Only the outlook; no event. */
   setOutlook(ref: SessionRef, epoch: number, outlook: Outlook): Promise<void>
   /** Compare-and-set on each row; those that changed meanwhile are left as they are. */
@@ -92,7 +110,12 @@ export interface ExecutorLog {
   saveSnapshot(ref: SessionRef, seq: number, state: State): Promise<void>
 
   /** Rules 10 and 11. `safe`: a silent holder's row may be taken over; otherwise it is closed as `unknown`. */
-  claimDraft(ref: SessionRef, epoch: number, step: string, options: { safe: boolean; token: string }): Promise<DraftClaim>
+  claimDraft(
+    ref: SessionRef,
+    epoch: number,
+    step: string,
+    options: { safe: boolean; token: string },
+  ): Promise<DraftClaim>
   /** Rule 12: only by the token's holder, whatever the epoch is. Refused: a tool's result is kept as evidence. */
   finishDraft(ref: SessionRef, step: string, token: string, event: NewEvent): Promise<'finished' | 'refused'>
   /** Gives the claim back without a result, so that the next attempt need not wait; says why. */
@@ -126,7 +149,11 @@ export interface Delta {
 export type ViewEntry =
   | { role: 'user'; seq: number; actor: string; blocks: ContentBlock[] }
   | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay }
-  | { role: 'results'; seq: number; results: { seq: number; call: string; name: string; outcome: Outcome; blocks: ContentBlock[] }[] }
+  | {
+      role: 'results'
+      seq: number
+      results: { seq: number; call: string; name: string; outcome: Outcome; blocks: ContentBlock[] }[]
+    }
 
 export interface View {
   system: string
@@ -264,20 +291,32 @@ export interface ForkOptions {
 
 /** What `verify` found: the first bad seq and why, or all is well up to the head. */
 export type Verified =
-  | { ok: true; events: number; head: number; headHash: string }
-  | { ok: false; events: number; seq: number; why: string }
+  { ok: true; events: number; head: number; headHash: string } | { ok: false; events: number; seq: number; why: string }
 
 export interface ClientLog {
   /** Stores a definition under its hash; the same bytes again are the same definition. */
   putDefinition(space: string, definition: Definition): Promise<string>
   definition(space: string, hash: string): Promise<Definition>
-  create(ref: SessionRef, by: Principal, session: NewSession): Promise<{ status: 'created' | 'session_exists' | 'definition_not_found' }>
-  fork(parent: SessionRef, seq: number, child: string, by: Principal, options: ForkOptions): Promise<{ status: 'created' | 'session_exists' | 'session_not_found' | 'no_such_event' | 'definition_not_found' }>
+  create(
+    ref: SessionRef,
+    by: Principal,
+    session: NewSession,
+  ): Promise<{ status: 'created' | 'session_exists' | 'definition_not_found' }>
+  fork(
+    parent: SessionRef,
+    seq: number,
+    child: string,
+    by: Principal,
+    options: ForkOptions,
+  ): Promise<{ status: 'created' | 'session_exists' | 'session_not_found' | 'no_such_event' | 'definition_not_found' }>
   /** A person's append: no lease, no expected head; `key` makes it happen once. Sets `due_at`. */
   input(ref: SessionRef, by: Principal, key: string, event: InputEvent): Promise<InputResult>
   info(ref: SessionRef): Promise<SessionInfo | null>
   /** Newest first; `prefix` of the id; pages by `before` (the `updatedAt` and id of the last row had). */
-  list(space: string, options?: { prefix?: string; limit?: number; before?: { updatedAt: number; session: string } }): Promise<SessionInfo[]>
+  list(
+    space: string,
+    options?: { prefix?: string; limit?: number; before?: { updatedAt: number; session: string } },
+  ): Promise<SessionInfo[]>
   /** Events `from`..`to` in log order through the lineage, at most `limit` (default 1000). */
   read(ref: SessionRef, options?: { from?: number; to?: number; limit?: number }): Promise<StoredEvent[]>
   /** The last `count` events, oldest first. */

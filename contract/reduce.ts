@@ -48,9 +48,11 @@ const mayResolve = callGuard((call) => (!call.asked ? 'not_requested' : call.dec
 const mayStart = callGuard((call) => (call.started ? 'already_started' : null))
 const mayFinish = callGuard(() => null)
 
-const rightStep = (s: State, p: { step: string }): Refusal | null => (s.due && p.step === `model@${s.due}` ? null : s.due ? 'wrong_step' : 'not_due')
+const rightStep = (s: State, p: { step: string }): Refusal | null =>
+  s.due && p.step === `model@${s.due}` ? null : s.due ? 'wrong_step' : 'not_due'
 const rightTurn = (s: State, p: { turn: number }): Refusal | null => (s.turn?.opener === p.turn ? null : 'wrong_turn')
-const mayInterrupt: Guard<'interrupted'> = (s, p) => rightTurn(s, p) ?? (openCalls(s).length > 0 ? 'calls_open' : p.by === s.stop ? null : 'nothing_to_interrupt')
+const mayInterrupt: Guard<'interrupted'> = (s, p) =>
+  rightTurn(s, p) ?? (openCalls(s).length > 0 ? 'calls_open' : p.by === s.stop ? null : 'nothing_to_interrupt')
 
 const idle: Row = {
   session_created: no('already_created'),
@@ -177,7 +179,12 @@ function withCall(s: State, id: string, change: Partial<CallState>): State {
 function apply(s: State, e: KnownEvent): State {
   switch (e.type) {
     case 'session_created':
-      return { ...emptyState, created: true, definition: e.payload.definition, workFolder: e.payload.workFolder ?? null }
+      return {
+        ...emptyState,
+        created: true,
+        definition: e.payload.definition,
+        workFolder: e.payload.workFolder ?? null,
+      }
     case 'forked':
       return {
         ...s,
@@ -188,7 +195,11 @@ function apply(s: State, e: KnownEvent): State {
         allowed: [],
         // The limit of seconds counts from the fork: an old turn would else end before its first step.
         turn: s.turn && { ...s.turn, openedAt: e.at },
-        calls: s.calls.map((call) => ({ ...call, decision: null, inheritedDecision: call.decision ?? call.inheritedDecision })),
+        calls: s.calls.map((call) => ({
+          ...call,
+          decision: null,
+          inheritedDecision: call.decision ?? call.inheritedDecision,
+        })),
       }
     case 'definition_changed':
       return { ...s, definition: e.payload.definition }
@@ -202,9 +213,15 @@ function apply(s: State, e: KnownEvent): State {
       return withCall(s, e.payload.call, { asked: e.seq, expiresAt: e.payload.expiresAt ?? null })
     case 'approval_resolved': {
       const { call, decision, scope, args, note } = e.payload
-      const next = withCall(s, call, { decision, ...(args === undefined ? {} : { args }), ...(note === undefined ? {} : { note }) })
+      const next = withCall(s, call, {
+        decision,
+        ...(args === undefined ? {} : { args }),
+        ...(note === undefined ? {} : { note }),
+      })
       const tool = findCall(s, call)?.name
-      return decision === 'allow' && scope === 'session' && tool && !s.allowed.includes(tool) ? { ...next, allowed: [...s.allowed, tool] } : next
+      return decision === 'allow' && scope === 'session' && tool && !s.allowed.includes(tool)
+        ? { ...next, allowed: [...s.allowed, tool] }
+        : next
     }
     case 'tool_started':
       return withCall(s, e.payload.call, { started: e.seq, idempotencyKey: e.payload.idempotencyKey })
@@ -277,7 +294,15 @@ function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
 }
 
 function finished(s: State, at: number): State {
-  const closed: State = { ...s, turn: null, due: 0, stop: 0, calls: s.calls, unseen: [], extra: [...s.extra, ...s.unseen] }
+  const closed: State = {
+    ...s,
+    turn: null,
+    due: 0,
+    stop: 0,
+    calls: s.calls,
+    unseen: [],
+    extra: [...s.extra, ...s.unseen],
+  }
   const [opener, ...rest] = s.queued
   return opener === undefined ? closed : openTurn({ ...closed, queued: [] }, opener, at, [opener, ...rest])
 }

@@ -5,9 +5,12 @@ import path from 'node:path'
 const root = path.join(__dirname, '..')
 
 async function main(): Promise<void> {
-  for (const folder of ['log/sql', 'dev/scripts']) cpSync(path.join(root, folder), path.join(root, 'dist', folder), { recursive: true })
+  for (const folder of ['log/sql', 'dev/scripts'])
+    cpSync(path.join(root, folder), path.join(root, 'dist', folder), { recursive: true })
   chmodSync(path.join(root, 'dist/cli/main.js'), 0o755)
-  const { bundleWorkflows } = (await import(path.join(root, 'dist/workers/bundle.js'))) as typeof import('../workers/bundle')
+  const { bundleWorkflows } = (await import(
+    path.join(root, 'dist/workers/bundle.js')
+  )) as typeof import('../workers/bundle')
   await bundleWorkflows()
 }
 

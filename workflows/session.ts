@@ -22,7 +22,13 @@ import {
   workflowInfo,
 } from '@temporalio/workflow'
 import { defineSearchAttributeKey } from '@temporalio/common'
-import { NUDGE_SIGNAL, type Advanced, type Profile, type SessionActivities, type SessionInput } from '../contract/activities'
+import {
+  NUDGE_SIGNAL,
+  type Advanced,
+  type Profile,
+  type SessionActivities,
+  type SessionInput,
+} from '../contract/activities'
 import type { RunStep } from '../contract/next-step'
 import { ACTIVITY_RETRY, ADVANCE, CALL_MODEL_MS, FIRST_PROFILE, TOOL_SLACK_MS } from '../contract/timing'
 
@@ -98,7 +104,8 @@ export async function session({ ref }: SessionInput): Promise<void> {
     const due = new Set(look.run.map((step) => step.step))
     for (const [key, scope] of inFlight) if (!due.has(key)) scope.cancel()
     // A run that has said much goes on as a new one, between two steps: the new run claims a new epoch and adopts the drafts.
-    if (inFlight.size === 0 && look.run.length > 0 && workflowInfo().continueAsNewSuggested) await continueAsNew<typeof session>({ ref })
+    if (inFlight.size === 0 && look.run.length > 0 && workflowInfo().continueAsNewSuggested)
+      await continueAsNew<typeof session>({ ref })
     for (const step of look.run) if (!inFlight.has(step.step)) start(epoch, step)
     setCurrentDetails(details(look))
 
@@ -133,9 +140,14 @@ async function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, p
     heartbeatTimeout: profile.heartbeatMs,
     retry: { ...ACTIVITY_RETRY, initialInterval: profile.retryInitialMs },
   }
-  if (step.kind === 'model') return callModel.executeWithOptions({ ...common, startToCloseTimeout: CALL_MODEL_MS, summary: `callModel · step ${step.n}` }, [input])
+  if (step.kind === 'model')
+    return callModel.executeWithOptions(
+      { ...common, startToCloseTimeout: CALL_MODEL_MS, summary: `callModel · step ${step.n}` },
+      [input],
+    )
   const startToCloseTimeout = step.timeoutMs + TOOL_SLACK_MS
-  if (step.local) return executeToolHere.executeWithOptions({ startToCloseTimeout, retry: { maximumAttempts: 3 } }, [input])
+  if (step.local)
+    return executeToolHere.executeWithOptions({ startToCloseTimeout, retry: { maximumAttempts: 3 } }, [input])
   return executeTool.executeWithOptions(
     {
       ...common,
@@ -154,7 +166,11 @@ async function waitFor(fact: () => boolean, ms: number | null): Promise<void> {
 }
 
 function wasNeverTaken(error: unknown): boolean {
-  return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_START'
+  return (
+    error instanceof ActivityFailure &&
+    error.cause instanceof TimeoutFailure &&
+    error.cause.timeoutType === 'SCHEDULE_TO_START'
+  )
 }
 
 function details(look: Extract<Advanced, { status: 'ok' }>): string {
@@ -165,5 +181,7 @@ function details(look: Extract<Advanced, { status: 'ok' }>): string {
   if (look.waiting === 'newer_worker') return `${turn} · needs a newer worker`
   const [first] = look.run
   if (!first) return `${turn} · idle`
-  return first.kind === 'model' ? `${turn} · step ${first.n} · calling the model` : `${turn} · step ${first.n} · running ${look.run.length === 1 ? 'a tool' : `${look.run.length} tools`}`
+  return first.kind === 'model'
+    ? `${turn} · step ${first.n} · calling the model`
+    : `${turn} · step ${first.n} · running ${look.run.length === 1 ? 'a tool' : `${look.run.length} tools`}`
 }

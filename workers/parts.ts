@@ -1,0 +1,86 @@
+/** The parts of a worker, wired once for the life of the process: log, providers, tools, and the activities over them. */
+import { createHash, randomUUID } from 'node:crypto'
+import { Context } from '@temporalio/activity'
+import type { Pool } from 'pg'
+import { createAdvance } from '../activities/advance'
+import { createCallModel } from '../activities/call-model'
+import { createExecuteTool } from '../activities/execute-tool'
+import { RunningSteps } from '../activities/running-steps'
+import type { Profile, SessionActivities } from '../contract/activities'
+import type { Provider } from '../contract/ports'
+import { createExecutorLog } from '../log/executor-log'
+import { createDeltaWriter } from '../log/live'
+import { createAnthropic } from '../providers/anthropic/provider'
+import { createOpenAIChat } from '../providers/openai-chat/provider'
+import { costUsdMicros } from '../providers/prices'
+import { VIEW_VERSION, buildView, newlyDropped } from '../providers/view'
+import { builtinTools } from '../tools/builtin'
+import type { Host } from '../tools/confinement'
+import { runTool } from '../tools/run-tool'
+import type { ProviderKeys } from './settings'
+
+export interface Parts {
+  /** The Temporal cluster that this process works for; it may change under a running worker. */
+  cluster: string
+  activities(profile: Profile): SessionActivities
+  close(): Promise<void>
+}
+
+/** A silent executor is one that has missed three beats. */
+const BEATS_PER_TTL = 4
+
+/** Microseconds since 1970. */
+const now = (): number => Math.round((performance.timeOrigin + performance.now()) * 1000)
+
+export function createParts(
+  pool: Pool,
+  ttlMs: number,
+  keys: ProviderKeys,
+  host: Host,
+  warn: (what: string, error: unknown) => void,
+): Parts {
+  const log = createExecutorLog(pool, { ttlMs })
+  const deltas = createDeltaWriter(pool)
+  const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
+  const tools = new Map(builtinTools(host).map((tool) => [tool.name, tool]))
+  const providers = createProviders(keys)
+
+  const parts: Parts = {
+    cluster: '',
+    activities(profile) {
+      const step = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
+      return {
+        advance: createAdvance({
+          log,
+          profile,
+          sha256: (text) => createHash('sha256').update(text).digest('hex'),
+          owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
+          interrupt: (ref) => running.interrupt(ref),
+          warn,
+        }),
+        callModel: createCallModel({
+          ...step,
+          providers,
+          buildView,
+          newlyDropped,
+          viewVersion: VIEW_VERSION,
+          costUsdMicros,
+        }),
+        executeTool: createExecuteTool({ ...step, runTool }),
+      }
+    },
+    async close() {
+      running.close()
+      await deltas.close()
+      await log.close()
+    },
+  }
+  return parts
+}
+
+function createProviders(keys: ProviderKeys): Map<string, Provider> {
+  const providers: Provider[] = []
+  if (keys.anthropic) providers.push(createAnthropic(keys.anthropic))
+  if (keys.openaiChat) providers.push(createOpenAIChat(keys.openaiChat))
+  return new Map(providers.map((provider) => [provider.name, provider]))
+}

@@ -1,0 +1,103 @@
+/**
+ * What the environment says: the only place that reads it for a worker. Provider keys are taken out of the environment as they are read,
+ * so that no child process inherits them.
+ */
+import { loadClientConnectConfig } from '@temporalio/envconfig'
+import { DEFAULT_TASK_QUEUE, type Profile } from '../contract/activities'
+import { SavefileError } from '../contract/errors'
+import { PROFILES, RECONCILE } from '../contract/timing'
+import { hostOf, type Host } from '../tools/confinement'
+
+export interface ProviderKeys {
+  anthropic?: { apiKey: string; baseURL?: string }
+  openaiChat?: { apiKey: string; baseURL?: string }
+}
+
+export interface WorkerSettings {
+  databaseUrl: string
+  temporal: { address: string; namespace: string; options: Record<string, unknown> }
+  taskQueue: string
+  profileName: 'default' | 'fast'
+  profile: Profile
+  providers: ProviderKeys
+  /** What run_command needs to know of this host. */
+  host: Host
+  name?: string
+  workflowBundle?: string
+  /** An executor that was not heard of for so long is taken for dead. */
+  ttlMs: number
+  reconcileEveryMs: number
+  maxSteps: number
+  maxWorkflows: number
+  maxConnections: number
+}
+
+type Environment = Record<string, string | undefined>
+
+function take(env: Environment, name: string): string | undefined {
+  const value = env[name]
+  delete env[name]
+  return value === '' ? undefined : value
+}
+
+/** @throws SavefileError `setup_failed` that says which variable is missing or wrong. */
+export function readSettings(env: Environment): WorkerSettings {
+  const databaseUrl = env.SAVEFILE_DATABASE_URL ?? env.DATABASE_URL
+  if (!databaseUrl)
+    throw new SavefileError(
+      'setup_failed',
+      'No database: set SAVEFILE_DATABASE_URL=postgres://user:password@host:port/database, or run "savefile dev", which brings one.',
+    )
+  const profileName = env.SAVEFILE_PROFILE ?? 'default'
+  if (profileName !== 'default' && profileName !== 'fast')
+    throw new SavefileError(
+      'setup_failed',
+      `SAVEFILE_PROFILE is ${JSON.stringify(profileName)}; it must be "default" or "fast".`,
+    )
+  const { connectionOptions, namespace } = loadClientConnectConfig()
+  const overrides = env.SAVEFILE_PROFILE_JSON ? (JSON.parse(env.SAVEFILE_PROFILE_JSON) as Partial<Profile>) : {}
+  return {
+    databaseUrl,
+    temporal: {
+      address: connectionOptions.address ?? 'localhost:7233',
+      namespace: namespace ?? 'default',
+      options: { ...connectionOptions },
+    },
+    taskQueue: env.SAVEFILE_TASK_QUEUE ?? DEFAULT_TASK_QUEUE,
+    profileName,
+    profile: { ...PROFILES[profileName], ...overrides },
+    providers: readProviders(env),
+    host: hostOf(env),
+    ...(env.SAVEFILE_WORKER_NAME ? { name: env.SAVEFILE_WORKER_NAME } : {}),
+    ...(env.SAVEFILE_WORKFLOW_BUNDLE ? { workflowBundle: env.SAVEFILE_WORKFLOW_BUNDLE } : {}),
+    ttlMs: positive(env, 'SAVEFILE_TTL_MS', profileName === 'fast' ? 2_500 : 15_000),
+    reconcileEveryMs: positive(env, 'SAVEFILE_RECONCILE_MS', RECONCILE.everyMs),
+    maxSteps: positive(env, 'SAVEFILE_MAX_STEPS', 1000),
+    maxWorkflows: positive(env, 'SAVEFILE_MAX_WORKFLOWS', 2000),
+    maxConnections: positive(env, 'SAVEFILE_MAX_CONNECTIONS', 10),
+  }
+}
+
+function readProviders(env: Environment): ProviderKeys {
+  const providers: ProviderKeys = {}
+  const anthropic = take(env, 'ANTHROPIC_API_KEY')
+  const openai = take(env, 'OPENAI_API_KEY')
+  if (anthropic)
+    providers.anthropic = { apiKey: anthropic, ...(env.ANTHROPIC_BASE_URL ? { baseURL: env.ANTHROPIC_BASE_URL } : {}) }
+  // A local server (vLLM, llama.cpp, Ollama) often wants no key.
+  if (openai || env.OPENAI_BASE_URL)
+    providers.openaiChat = {
+      apiKey: openai ?? 'none',
+      ...(env.OPENAI_BASE_URL ? { baseURL: env.OPENAI_BASE_URL } : {}),
+    }
+  return providers
+}
+
+function positive(env: Environment, name: string, fallback: number): number {
+  const text = env[name]
+  if (text === undefined || text === '') return fallback
+  const n = Number(text)
+  if (!Number.isInteger(n) || n < 1)
+    throw new SavefileError('setup_failed', `${name} is ${JSON.stringify(text)}; it must be a whole number from 1.`)
+  return n
+}
