@@ -103,8 +103,8 @@ export interface ExecutorLog {
     outlook: Outlook,
     evidence?: Evidence[],
   ): Promise<Appended>
-  /** Only the outlook; no event. */
-  setOutlook(ref: SessionRef, epoch: number, outlook: Outlook): Promise<void>
+  /** Only the outlook; no event. `head`: nothing is written where the head has moved on, so that what came meanwhile stays due. */
+  setOutlook(ref: SessionRef, epoch: number, outlook: Outlook, head?: number): Promise<void>
   /** Compare-and-set on each row; those that changed meanwhile are left as they are. */
   close(ref: SessionRef, epoch: number, closes: Close[]): Promise<'closed' | 'stale_epoch'>
   saveSnapshot(ref: SessionRef, seq: number, state: State): Promise<void>
