@@ -9,6 +9,7 @@ const NOTHING = '(nothing came back)'
 
 type Lines = (text: string, argument: string) => string
 
+const isNote = (line: string): boolean => line.startsWith('[') && line.endsWith(']')
 const lines = (text: string): string[] => text.split('\n').filter((line) => line.trim() !== '')
 
 const FUNCTIONS: Record<string, { argument: 'none' | 'number' | 'text'; run: Lines }> = {
@@ -39,6 +40,15 @@ const FUNCTIONS: Record<string, { argument: 'none' | 'number' | 'text'; run: Lin
         .filter((line) => !line.trimEnd().endsWith(part))
         .join('\n'),
   },
+  /** Tools close with notes of their own, lines in square brackets: without them, or only they. */
+  plain: {
+    argument: 'none',
+    run: (text) =>
+      lines(text)
+        .filter((line) => !isNote(line))
+        .join('\n'),
+  },
+  notes: { argument: 'none', run: (text) => lines(text).filter(isNote).join('\n') },
   /** Without the line numbers that read_file puts in front. */
   unnumber: { argument: 'none', run: (text) => text.replace(/^ *\d+\t/gm, '') },
   /** As a Markdown quotation. */
