@@ -9,7 +9,7 @@
  * A guard process ends the servers and removes the folder when this process is gone, whatever ended it.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync } from 'node:fs'
+import { chmodSync, mkdtempSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -17,6 +17,7 @@ import { makeDatabase, makeLogins, makeOwnerLogin, loginUrl, withClient, type Pa
 import { startPostgres } from '../../dev/postgres'
 import type { OnProgress } from '../../dev/progress'
 import { startTemporal } from '../../dev/temporal'
+import { migrate } from '../../log/migrate'
 import { TEMPLATE, TEST_PASSWORD } from './database'
 
 declare global {
@@ -25,7 +26,6 @@ declare global {
 
 /** Loaded only where it is needed: the bundler takes half a second to load. */
 const load = createRequire(__filename)
-const ROOT = path.join(__dirname, '..', '..')
 
 async function globalSetup(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), 'savefile-test-'))
@@ -79,10 +79,7 @@ async function postgres(folder: string, guard: ChildProcess): Promise<void> {
   }
   await makeOwnerLogin(server.url, passwords)
   await makeDatabase(server.url, TEMPLATE)
-  if (existsSync(path.join(ROOT, 'log', 'migrate.ts'))) {
-    const { migrate } = load('../../log/migrate') as { migrate: (ownerUrl: string) => Promise<unknown> }
-    await migrate(loginUrl(server.url, TEMPLATE, 'owner', TEST_PASSWORD))
-  }
+  await migrate(loginUrl(server.url, TEMPLATE, 'owner', TEST_PASSWORD))
   await makeLogins(server.url, passwords)
   // A template that somebody is connected to cannot be copied.
   await withClient(server.url, (client) => client.query(`ALTER DATABASE ${TEMPLATE} ALLOW_CONNECTIONS false`))
@@ -107,7 +104,6 @@ async function temporal(folder: string, guard: ChildProcess): Promise<void> {
 }
 
 async function workflowBundle(folder: string): Promise<void> {
-  if (!['workers/bundle.ts', 'workflows/index.ts'].every((file) => existsSync(path.join(ROOT, file)))) return
   const { bundleWorkflows } = load('../../workers/bundle') as typeof import('../../workers/bundle.ts')
   const file = path.join(folder, 'workflow-bundle.js')
   await bundleWorkflows(file)
