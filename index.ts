@@ -16,7 +16,13 @@ export type { Attachment, Content } from './client/content'
 export type { LogEvent, UnknownEvent } from './client/log-events'
 export type { PendingApproval } from './client/approvals'
 export type { TurnEnd } from './client/turn-watch'
-export { ASK_HEARTBEAT_MS, createAskActivity, type AskActivities, type AskInput, type AskResult } from './client/ask-activity'
+export {
+  ASK_HEARTBEAT_MS,
+  createAskActivity,
+  type AskActivities,
+  type AskInput,
+  type AskResult,
+} from './client/ask-activity'
 export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/blocks'
 export { parseDefinition, type Definition, type DefinitionInput } from './contract/definition'
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'

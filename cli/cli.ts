@@ -17,6 +17,8 @@ export interface Cli {
   find(idOrPrefix: string): Promise<string>
   /** Aborted by the first Ctrl-C or SIGTERM, unless a command takes them itself. */
   signal: AbortSignal
+  /** From here on the command handles Ctrl-C and SIGTERM itself. */
+  takeSignals(): void
   exit(code: ExitCode): void
 }
 

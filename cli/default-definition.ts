@@ -1,11 +1,10 @@
 /** What `savefile run` and `savefile chat` run under where nobody gives a definition: the built-in tools, and the model that is at hand. */
-import { z } from 'zod'
-import { ProviderName, type DefinitionInput } from '../contract/definition'
+import type { DefinitionInput } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { builtinSpecs } from '../tools/builtin'
 
 /** Of each vendor, a model that is good at tools and not the dearest. */
-const MODELS = { anthropic: 'claude-sonnet-4-5', 'openai-chat': 'gpt-5-mini' } as const
+const MODELS = { anthropic: 'claude-sonnet-5-5', 'openai-chat': 'gpt-6-sol' } as const
 
 export const SYSTEM = [
   'You work in a folder of files, with tools. Look before you answer; do not guess at what a file holds.',
@@ -17,31 +16,44 @@ export interface ModelChoice {
   name: string
 }
 
+/** What the scripted model server of the development stack is called: it speaks for any name. */
+export const SCRIPTED: ModelChoice = { provider: 'anthropic', name: 'scripted' }
+
 /**
- * The model by options, else by which key is in the environment. The keys themselves are the worker's business.
+ * The model by options, else that of the development stack, else by which key is in the environment. Keys are the worker's business.
  * @throws SavefileError `invalid_input` where nothing says which.
  */
 export function chooseModel(
   options: { provider?: string; model?: string },
   env: Readonly<Record<string, string | undefined>>,
-  ofStack: ModelChoice | null = null,
+  stack: { scripted: true } | { scripted: false; providers: readonly ModelChoice['provider'][] } | null = null,
 ): ModelChoice {
-  const byKey = env.ANTHROPIC_API_KEY ? 'anthropic' : env.OPENAI_API_KEY || env.OPENAI_BASE_URL ? 'openai-chat' : null
-  const provider =
-    options.provider ?? (options.model?.startsWith('claude') ? 'anthropic' : (byKey ?? ofStack?.provider))
-  const known = z.enum(['anthropic', 'openai-chat']).safeParse(provider)
-  if (!known.success) {
-    const names = ProviderName.options.filter((name) => name in MODELS).join(' or ')
+  if (stack?.scripted && options.provider === undefined) return { ...SCRIPTED, name: options.model ?? SCRIPTED.name }
+  const ofName = options.model?.startsWith('claude') ? 'anthropic' : undefined
+  const ofStack = stack && !stack.scripted ? stack.providers[0] : undefined
+  const ofEnv = env.ANTHROPIC_API_KEY
+    ? 'anthropic'
+    : env.OPENAI_API_KEY || env.OPENAI_BASE_URL
+      ? 'openai-chat'
+      : undefined
+  const provider = options.provider ?? ofName ?? ofStack ?? ofEnv
+  if (provider !== 'anthropic' && provider !== 'openai-chat') {
     const what =
       provider === undefined
         ? 'No model is named, and no key says which provider.'
         : `There is no provider ${JSON.stringify(provider)}.`
-    const message = `${what} Say --provider ${names} and --model <name>, or set ANTHROPIC_API_KEY or OPENAI_API_KEY where the worker runs.`
-    throw new SavefileError('invalid_input', message)
+    const right =
+      'Say --provider anthropic or --provider openai-chat, or set ANTHROPIC_API_KEY or OPENAI_API_KEY here and where the worker runs.'
+    throw new SavefileError('invalid_input', `${what} ${right}`)
   }
-  const ofEnv = known.data === 'anthropic' ? env.ANTHROPIC_MODEL : env.OPENAI_MODEL
-  const stack = ofStack?.provider === known.data ? ofStack.name : undefined
-  return { provider: known.data, name: options.model ?? ofEnv ?? stack ?? MODELS[known.data] }
+  const name = options.model ?? (provider === 'anthropic' ? env.ANTHROPIC_MODEL : env.OPENAI_MODEL)
+  if (name) return { provider, name }
+  if (provider === 'openai-chat' && env.OPENAI_BASE_URL)
+    throw new SavefileError(
+      'invalid_input',
+      'A server of your own (OPENAI_BASE_URL) has models of its own: say --model <name>, or set OPENAI_MODEL.',
+    )
+  return { provider, name: MODELS[provider] }
 }
 
 export function defaultDefinition(model: ModelChoice): DefinitionInput {

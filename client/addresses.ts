@@ -30,22 +30,31 @@ export interface Addresses {
 
 export type Source = 'given' | 'environment' | 'default' | (string & {})
 
-/** What we need of what `savefile dev` writes; the rest of that file is its own. */
-const DevStack = z.object({
+/** What we need of what `savefile dev` writes; the rest of that file is its own. The addresses are there only while the stack is ready. */
+const DevFile = z.object({
   databaseUrl: z.string(),
   temporal: z.object({ address: z.string(), namespace: z.string().optional() }),
+  model: z.discriminatedUnion('scripted', [
+    z.object({ scripted: z.literal(true) }),
+    z.object({ scripted: z.literal(false), providers: z.array(z.enum(['anthropic', 'openai-chat'])) }),
+  ]),
 })
+
+export interface DevStack extends z.infer<typeof DevFile> {
+  /** The file that says so. */
+  file: string
+}
 
 export const DEV_FILE = join('.savefile', 'dev.json')
 
 /** The nearest file of a development stack, from `folder` upwards; null where there is none. */
-export function findDevStack(folder: string): { file: string; databaseUrl: string; temporal: TemporalSettings } | null {
+export function findDevStack(folder: string): DevStack | null {
   for (let at = folder; ; at = dirname(at)) {
     const file = join(at, DEV_FILE)
     const text = textOf(file)
     if (text !== null) {
-      const parsed = DevStack.safeParse(parseJson(text))
-      if (parsed.success) return { file, databaseUrl: parsed.data.databaseUrl, temporal: parsed.data.temporal }
+      const parsed = DevFile.safeParse(parseJson(text))
+      if (parsed.success) return { file, ...parsed.data }
     }
     if (at === dirname(at)) return null
   }

@@ -47,7 +47,11 @@ export function createAskActivity(client: Pick<Client, 'awaitTurn'>): AskActivit
         if (error instanceof CancelledFailure) throw error
         const code = errorCode(error)
         // Without a code it may be anything, for example a connection that broke: try again, and say nothing of it to Temporal.
-        const failure = ApplicationFailure.create({ type: code ?? 'internal', message: '', nonRetryable: isFinal(code) })
+        const failure = ApplicationFailure.create({
+          type: code ?? 'internal',
+          message: '',
+          nonRetryable: isFinal(code),
+        })
         failure.stack = '' // it would go to Temporal, with the paths of this machine
         throw failure
       } finally {

@@ -1,0 +1,43 @@
+/** All commands of `savefile`. */
+import { Command } from 'commander'
+import { exitCodesAfter, type Cli } from './cli'
+import { addDev } from './commands/dev'
+import { addDoctor } from './commands/doctor'
+import { addInputCommands } from './commands/inputs'
+import { addReadCommands } from './commands/reads'
+import { addReconcile } from './commands/reconcile'
+import { addWorkCommands } from './commands/work'
+import { addWorker } from './commands/worker'
+
+export const ENVIRONMENT = `
+Environment:
+  SAVEFILE_DATABASE_URL  the log: postgres://user:password@host:5432/database
+  TEMPORAL_ADDRESS       host:port; also TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
+  SAVEFILE_PRINCIPAL     in whose name inputs are written (default: your login)
+  NO_COLOR               no colours
+Without the first two, the development stack of this folder or of one above it is used (savefile dev).`
+
+export function createProgram(cli: Cli, version: string): Command {
+  const program = new Command('savefile')
+    .description('Durable agents whose log is yours.')
+    .version(version)
+    .option('--json', 'data as JSON on stdout: one value, or one a line')
+    .option('--space <name>', 'whose sessions', 'default')
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand(false)
+    .exitOverride()
+  addDev(program, cli)
+  addWorkCommands(program, cli)
+  addInputCommands(program, cli)
+  addReadCommands(program, cli)
+  addReconcile(program, cli)
+  addWorker(program, cli)
+  addDoctor(program, cli)
+  exitCodesAfter(program)
+  program.addHelpText('after', ENVIRONMENT)
+  program.addHelpText(
+    'after',
+    '\nBegin:\n  $ savefile dev --background\n  $ savefile run "write a short report on this folder into REPORT.md"',
+  )
+  return program
+}
