@@ -1,0 +1,114 @@
+/** The executor's append (PROTOCOL.md rule 3): arrays into one SQL function, which fences, drops what is there, chains and inserts. */
+import type { Pool } from 'pg'
+import type { Payload } from '../contract/events'
+import type { SessionRef } from '../contract/ids'
+import type { PlannedEvent } from '../contract/next-step'
+import type { Appended, Evidence, Outlook } from '../contract/ports'
+import { prepare } from './content'
+import { queryRow, query } from './pool'
+
+interface Row {
+  status: Appended['status']
+  head: number | null
+  seqs: number[] | null
+}
+
+/** What an event's structural key is made of; the function composes the key itself. */
+function subjectOf(event: PlannedEvent): string {
+  switch (event.type) {
+    case 'model_answered':
+    case 'model_failed':
+      return event.payload.step
+    case 'approval_requested':
+    case 'approval_resolved':
+    case 'tool_started':
+    case 'tool_finished':
+    case 'result_arrived_late':
+      return event.payload.call
+    case 'interrupted':
+    case 'turn_finished':
+      return String(event.payload.turn)
+    default:
+      return ''
+  }
+}
+
+interface Columns {
+  types: string[]
+  vs: number[]
+  subjects: string[]
+  tools: (string | null)[]
+  payloads: (string | null)[]
+  drafts: (string | null)[]
+}
+
+function columnsOf(events: readonly PlannedEvent[], evidence: readonly Evidence[]): Columns {
+  const columns: Columns = { types: [], vs: [], subjects: [], tools: [], payloads: [], drafts: [] }
+  const add = (event: PlannedEvent, draft: string | null, moved: boolean): void => {
+    const { type, v, payload } = moved ? { type: event.type, v: 0, payload: null } : prepare(event)
+    columns.types.push(type)
+    columns.vs.push(v)
+    columns.subjects.push(subjectOf(event))
+    columns.tools.push('tool' in event.payload ? event.payload.tool : null)
+    columns.payloads.push(payload)
+    columns.drafts.push(draft)
+  }
+  for (const event of events) add(event, event.fromDraft ?? null, event.fromDraft !== undefined)
+  for (const { token, payload } of evidence) {
+    const { call, tool, outcome, blocks } = JSON.parse(payload) as Payload<'tool_finished'>
+    add({ type: 'result_arrived_late', payload: { call, tool, outcome, blocks } }, token, false)
+  }
+  return columns
+}
+
+/** `seqs`: of the events, then of the evidence, each as it is stored, also where it was there before. */
+export async function append(
+  pool: Pool,
+  ref: SessionRef,
+  epoch: number,
+  expectedHead: number,
+  events: readonly PlannedEvent[],
+  outlook: Outlook,
+  evidence: readonly Evidence[],
+): Promise<Appended> {
+  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence)
+  const row = await queryRow<Row & Record<string, unknown>>(
+    pool,
+    'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
+    [
+      ref.space,
+      ref.session,
+      epoch,
+      expectedHead,
+      types,
+      vs,
+      subjects,
+      tools,
+      payloads,
+      drafts,
+      outlook.state,
+      outlook.dueAt,
+    ],
+  )
+  if (row.status === 'appended') return { status: 'appended', head: row.head ?? 0, seqs: row.seqs ?? [] }
+  if (row.status === 'head_moved') return { status: 'head_moved', head: row.head ?? 0 }
+  return { status: row.status }
+}
+
+/** `head`: nothing is written where the head is another by now, so that what somebody said meanwhile stays due. */
+export async function setOutlook(
+  pool: Pool,
+  ref: SessionRef,
+  epoch: number,
+  outlook: Outlook,
+  head?: number,
+): Promise<void> {
+  await query(pool, 'select savefile.set_outlook($1, $2, $3, $4, $5, $6)', [
+    ref.space,
+    ref.session,
+    epoch,
+    head ?? null,
+    outlook.state,
+    outlook.dueAt,
+  ])
+}

@@ -1,0 +1,69 @@
+/** The log as people and their services use it, behind the port of contract/ports.ts. */
+import type { Pool } from 'pg'
+import type { ClientLog } from '../contract/ports'
+import { readBlob, writeBlob } from './blobs'
+import { createDefinitions } from './definitions'
+import { createFollow } from './follow'
+import { input } from './input'
+import { createListener } from './listen'
+import { createFollowLive } from './live'
+import { createNotifier } from './notify'
+import { readEvents, readHead } from './read'
+import { createSession, forkSession, listSessions, sessionInfo } from './sessions'
+import { verify } from './verify'
+
+export interface ClientLogOptions {
+  /** False behind PgBouncer in transaction mode: followers then only poll. */
+  listen?: boolean
+  /** How often followers look of themselves. */
+  pollMs?: number
+}
+
+/** `close` ends all following, sends what is left to tell, and ends the pool. */
+export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: ClientLogOptions = {}): ClientLog {
+  const definitions = createDefinitions(pool)
+  const notifier = createNotifier(pool)
+  const listener = listen ? createListener(pool) : null
+  const following = createFollow(pool, listener, pollMs)
+  const live = createFollowLive(pool, listener, pollMs)
+
+  return {
+    putDefinition: (space, definition) => definitions.put(space, definition),
+    definition: (space, hash) => definitions.get(space, hash),
+    create: (ref, by, session) => createSession(pool, ref, by, session),
+    fork: (parent, seq, child, by, options) => forkSession(pool, parent, seq, child, by, options),
+    async input(ref, by, key, event) {
+      const result = await input(
+        pool,
+        definitions,
+        (bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
+        ref,
+        by,
+        key,
+        event,
+      )
+      if (result.status === 'appended') notifier.notify(ref.session)
+      return result
+    },
+    info: (ref) => sessionInfo(pool, ref),
+    list: (space, options) => listSessions(pool, space, options),
+    read: (ref, { from = 1, to = Number.MAX_SAFE_INTEGER, limit = 1000 } = {}) =>
+      readEvents(pool, ref, from, Math.min(to, from + limit - 1)),
+    async tail(ref, count) {
+      const head = await readHead(pool, ref)
+      return head === null ? [] : readEvents(pool, ref, Math.max(1, head - count + 1), head)
+    },
+    follow: (ref, options) => following.follow(ref, options),
+    followLive: (ref, options) => live.followLive(ref, options),
+    readBlob: (ref, hash) => readBlob(pool, ref, hash),
+    writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
+    verify: (ref, onProgress) => verify(pool, ref, onProgress),
+    async close() {
+      following.close()
+      live.close()
+      await notifier.close()
+      await listener?.close()
+      await pool.end()
+    },
+  }
+}

@@ -1,0 +1,133 @@
+/** A person's append (PROTOCOL.md rule 4): no lease, no expected head; a key makes it happen once, and a loser gets the stored event. */
+import type { Pool } from 'pg'
+import { toolNamed } from '../contract/definition'
+import { SavefileError, errorCode } from '../contract/errors'
+import { PAYLOADS, type NewEvent, type Payload } from '../contract/events'
+import type { SessionRef } from '../contract/ids'
+import { MAX_MESSAGE_BYTES } from '../contract/limits'
+import type { InputEvent, InputResult, Principal } from '../contract/ports'
+import { externalise, prepare, type WriteBlob } from './content'
+import type { Definitions } from './definitions'
+import { query, queryRow } from './pool'
+
+interface Row {
+  status: InputResult['status'] | 'definition_not_found'
+  seq: number | null
+  head: number | null
+}
+
+/** No control characters: they are written to logs and shown. */
+const KEY = /^[^\p{Cc}\p{Cs}]{1,200}$/u
+const ACTOR = /^user:[\x21-\x7e]{1,200}$/
+
+/** @throws SavefileError `invalid_input`, `too_large`, `definition_not_found` */
+export async function input(
+  pool: Pool,
+  definitions: Definitions,
+  writeBlob: WriteBlob,
+  ref: SessionRef,
+  by: Principal,
+  key: string,
+  event: InputEvent,
+): Promise<InputResult> {
+  checkInput(by, key, event)
+  if (event.type === 'tool_finished' && !(await isDeferred(pool, definitions, ref, event.payload.call)))
+    return { status: 'call_not_found' }
+  let stored: NewEvent
+  try {
+    stored = await externalise<NewEvent>(event, writeBlob)
+  } catch (error) {
+    // A long text becomes a blob of its session, so this is where it is missed first.
+    if (errorCode(error) === 'session_not_found') return { status: 'session_not_found' }
+    throw error
+  }
+  const { type, v, payload } = prepare(stored)
+  const row = await queryRow<Row & Record<string, unknown>>(
+    pool,
+    'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+    [
+      ref.space,
+      ref.session,
+      by.actor,
+      key,
+      type,
+      v,
+      'call' in event.payload ? event.payload.call : null,
+      payload,
+      event.type === 'definition_changed' ? event.payload.definition : null,
+    ],
+  )
+  switch (row.status) {
+    case 'definition_not_found':
+      throw new SavefileError(
+        'definition_not_found',
+        `There is no such definition in space ${ref.space}. Store it first.`,
+        { space: ref.space },
+      )
+    case 'appended':
+    case 'duplicate':
+      return { status: row.status, seq: row.seq ?? 0, head: row.head ?? 0 }
+    case 'already_resolved':
+      return { status: row.status, seq: row.seq ?? 0 }
+    default:
+      return { status: row.status }
+  }
+}
+
+function checkInput(by: Principal, key: string, event: InputEvent): void {
+  if (!ACTOR.test(by.actor))
+    throw new SavefileError(
+      'invalid_input',
+      'Who speaks must be "user:" and 1 to 200 printable ASCII characters without spaces.',
+    )
+  if (!KEY.test(key))
+    throw new SavefileError(
+      'invalid_input',
+      'The idempotency key must be 1 to 200 characters, none of them a control character.',
+    )
+  const { success, error } = PAYLOADS[event.type].safeParse(event.payload)
+  if (success) return checkSize(event)
+  const problems = error.issues.map((issue) => ({ field: issue.path.join('.'), problem: issue.message }))
+  throw new SavefileError(
+    'invalid_input',
+    `The ${event.type} does not validate:\n${problems.map((p) => `  ${p.field}: ${p.problem}`).join('\n')}`,
+    { problems },
+  )
+}
+
+function checkSize(event: InputEvent): void {
+  if (!('blocks' in event.payload)) return
+  let bytes = 0
+  for (const block of event.payload.blocks) {
+    if (block.type === 'text') bytes += Buffer.byteLength(block.text)
+    if ('blob' in block) bytes += block.blob?.bytes ?? 0
+  }
+  if (bytes > MAX_MESSAGE_BYTES)
+    throw new SavefileError(
+      'too_large',
+      `A message of ${bytes} bytes is too large; ${MAX_MESSAGE_BYTES} are allowed, files included.`,
+      { bytes, limit: MAX_MESSAGE_BYTES },
+    )
+}
+
+/**
+ * Whether the definition that the call's answer ran under says that somebody else finishes it. Of any other tool an executor has the
+ * result, or will: a person's would let the tool run after its result is in the log.
+ */
+async function isDeferred(pool: Pool, definitions: Definitions, ref: SessionRef, call: string): Promise<boolean> {
+  const due = /^[^:]+:(\d+)\.\d+$/.exec(call)?.[1]
+  if (due === undefined) return false
+  const rows = await query<{ payload: Buffer }>(
+    pool,
+    `select e.payload from savefile.lineage l
+     join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = $3 and e.seq between l.lo and l.hi
+     where l.space_id = $1 and l.session_id = $2`,
+    [ref.space, ref.session, `x:model@${due}`],
+  )
+  const stored = rows[0]?.payload
+  if (!stored) return false
+  const answer = JSON.parse(stored.toString('utf8')) as Partial<Payload<'model_answered'>>
+  const block = answer.blocks?.find((b) => b.type === 'tool_call' && b.call === call)
+  if (block?.type !== 'tool_call' || !answer.manifest) return false
+  return toolNamed(await definitions.get(ref.space, answer.manifest.definition), block.name)?.deferred ?? false
+}

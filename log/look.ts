@@ -1,0 +1,90 @@
+/** What an executor decides on, in one round trip and one database snapshot. */
+import type { Pool } from 'pg'
+import type { StoredEvent } from '../contract/events'
+import type { SessionRef } from '../contract/ids'
+import type { DraftRow, Evidence, Look, Outlook } from '../contract/ports'
+import { REDUCER_VERSION, type State } from '../contract/state'
+import { query } from './pool'
+
+/** Rows of several kinds in the same columns: sql/000004.sql says which holds what. */
+interface Row {
+  kind: 'x' | 's' | 'p' | 'e' | 'd' | 'l'
+  seq: number
+  at: number
+  n: number | null
+  a: string
+  b: string
+  c: string
+  d: string | null
+  e: string
+  f: string
+  g: string
+  body: string
+}
+
+/** `p_after` null: from the newest snapshot that this code's reducer can read. */
+export async function look(
+  pool: Pool,
+  ttlMs: number,
+  ref: SessionRef,
+  epoch: number,
+  after: number | null,
+): Promise<Look> {
+  const rows = await query<Row & Record<string, unknown>>(pool, 'select * from savefile.look($1, $2, $3, $4, $5, $6)', [
+    ref.space,
+    ref.session,
+    epoch,
+    after,
+    REDUCER_VERSION,
+    ttlMs * 1000,
+  ])
+  let session: { head: number; outlook: Outlook; now: number } | null = null
+  let snapshot: { seq: number; state: State } | null = null
+  const events: StoredEvent[] = []
+  const drafts: DraftRow[] = []
+  const evidence: Evidence[] = []
+  for (const row of rows) {
+    switch (row.kind) {
+      case 'x':
+        return { status: row.a as 'session_not_found' | 'stale_epoch' }
+      case 's':
+        session = { head: row.seq, outlook: { state: row.a as Outlook['state'], dueAt: row.n }, now: row.at }
+        break
+      case 'p':
+        snapshot = { seq: row.seq, state: JSON.parse(row.body) as State }
+        break
+      case 'e':
+        events.push({
+          seq: row.seq,
+          session: row.e,
+          type: row.a,
+          v: row.n ?? 0,
+          at: row.at,
+          actor: row.b,
+          key: row.c,
+          kid: row.d,
+          payload: row.body,
+          prevHash: row.f,
+          hash: row.g,
+        })
+        break
+      case 'd':
+        drafts.push({
+          step: row.a,
+          state: row.b as DraftRow['state'],
+          token: row.c,
+          attempt: row.seq,
+          epoch: row.n ?? 0,
+          fresh: row.f === 'fresh',
+          outcome: row.d as DraftRow['outcome'],
+          type: row.e as DraftRow['type'],
+          payload: row.body,
+        })
+        break
+      case 'l':
+        evidence.push({ call: row.a, token: row.b, payload: row.body })
+    }
+  }
+  if (!session) throw new Error('look gave no session row')
+  return { status: 'ok', ...session, snapshot, events, drafts, evidence }
+}

@@ -1,0 +1,117 @@
+/**
+ * Connections to Postgres, and what their failures are called. Statements are never named and nothing is kept in a connection, so that
+ * PgBouncer in transaction mode works; only following (listen.ts) needs a connection of its own.
+ */
+import { Pool, types, type QueryResultRow } from 'pg'
+import { SavefileError } from '../contract/errors'
+
+const INT8 = 20
+const INT8_ARRAY = 1016
+
+/** bigint as number, for our own connections only: seqs and microseconds stay below 2^53. */
+const ownTypes = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (format !== 'binary' && oid === INT8) return Number
+    if (format !== 'binary' && oid === INT8_ARRAY)
+      return (text: string) => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))
+    return types.getTypeParser(oid, format) as (value: string) => unknown
+  },
+} as typeof types
+
+/** A pool that outlives restarts of Postgres: a connection that dies while idle is forgotten, and the next call opens another. */
+export function createPool(url: string, options: { max?: number } = {}): Pool {
+  const pool = new Pool({
+    connectionString: url,
+    max: options.max ?? 10,
+    types: ownTypes,
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'savefile',
+  })
+  // Without a listener the loss of an idle connection would end the process. Whoever calls next is told, if it lasts.
+  pool.on('error', () => undefined)
+  return pool
+}
+
+/**
+ * One statement, one round trip, one transaction.
+ * @throws SavefileError `database_unreachable`, `database_older` (a function of ours is missing)
+ */
+export async function query<R extends QueryResultRow>(pool: Pool, text: string, values: unknown[]): Promise<R[]> {
+  try {
+    return (await pool.query<R>(text, values)).rows
+  } catch (error) {
+    throw asSavefileError(error, pool)
+  }
+}
+
+/** The one row of a function that always gives one. */
+export async function queryRow<R extends QueryResultRow>(pool: Pool, text: string, values: unknown[]): Promise<R> {
+  const [row] = await query<R>(pool, text, values)
+  if (!row) throw new Error(`no row from: ${text}`)
+  return row
+}
+
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOENT',
+])
+const WORDS =
+  /connection terminated|connection ended|client has encountered a connection error|timeout exceeded when trying to connect|timeout expired/i
+
+/** Whether the database could not be asked at all, or went away in the middle: whether it did what was asked is then not known. */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof SavefileError) return error.code === 'database_unreachable'
+  const code = (error as { code?: unknown }).code
+  if (typeof code === 'string') {
+    // 08: connection; 57P01 to 03: shutting down, crashed, starting; 53300: too many connections; 25006: a standby.
+    if (
+      UNREACHABLE.has(code) ||
+      code.startsWith('08') ||
+      /^57P0[1-4]$/.test(code) ||
+      code === '53300' ||
+      code === '25006'
+    )
+      return true
+  }
+  return WORDS.test(error.message) || (error instanceof AggregateError && error.errors.some(isUnreachable))
+}
+
+export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): unknown {
+  if (error instanceof SavefileError) return error
+  if (isUnreachable(error)) return unreachable(error, pool?.options)
+  const code = (error as { code?: unknown } | null)?.code
+  if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))
+    return new SavefileError(
+      'database_older',
+      "The database lacks something that this version needs. Run the migrations: `savefile migrate-database`, or migrate() with the owner's address.",
+      {},
+      { cause: error },
+    )
+  return error
+}
+
+/** Names host and port, never user or password. */
+export function unreachable(
+  cause: unknown,
+  options: { connectionString?: string; host?: string; port?: number } = {},
+): SavefileError {
+  let where = options.host ? `${options.host}:${options.port ?? 5432}` : 'its address'
+  if (options.connectionString && URL.canParse(options.connectionString))
+    where = new URL(options.connectionString).host || where
+  const code = (cause as { code?: unknown } | null)?.code
+  return new SavefileError(
+    'database_unreachable',
+    `Postgres at ${where} does not answer${typeof code === 'string' ? ` (${code})` : ''}. Check that it runs and that the address is right, then try again.`,
+    { where },
+    { cause },
+  )
+}

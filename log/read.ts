@@ -1,0 +1,78 @@
+/** Reading events through the lineage. Seqs have no hole, so a range is also a count, and every page is one indexed query. */
+import type { Pool } from 'pg'
+import type { StoredEvent } from '../contract/events'
+import type { SessionRef } from '../contract/ids'
+import { query } from './pool'
+
+const PAGE_EVENTS = 1000
+/** Of payload, so that a thousand large events do not meet in memory. */
+const PAGE_BYTES = 8 * 1024 * 1024
+
+interface Row {
+  seq: number
+  session_id: string
+  type: string
+  v: number
+  at: number
+  actor: string
+  key: string
+  kid: string | null
+  payload: string
+  prev_hash: string
+  hash: string
+}
+
+const toEvent = ({ seq, session_id, type, v, at, actor, key, kid, payload, prev_hash, hash }: Row): StoredEvent => ({
+  seq,
+  session: session_id,
+  type,
+  v,
+  at,
+  actor,
+  key,
+  kid,
+  payload,
+  prevHash: prev_hash,
+  hash,
+})
+
+/** Events from `from`, at most up to `to`: one page, at least one event where there is one. */
+export async function readPage(
+  pool: Pool,
+  ref: SessionRef,
+  from: number,
+  to = Number.MAX_SAFE_INTEGER,
+): Promise<StoredEvent[]> {
+  const rows = await query<Row & Record<string, unknown>>(
+    pool,
+    'select * from savefile.read_events($1, $2, $3, $4, $5)',
+    [ref.space, ref.session, from, Math.min(to, from + PAGE_EVENTS - 1), PAGE_BYTES],
+  )
+  return rows.map(toEvent)
+}
+
+/** Page by page; memory does not grow with the log. */
+export async function* pages(pool: Pool, ref: SessionRef, from: number, to: number): AsyncGenerator<StoredEvent[]> {
+  for (let next = from; next <= to;) {
+    const page = await readPage(pool, ref, next, to)
+    if (page.length === 0) return
+    yield page
+    next = (page.at(-1)?.seq ?? to) + 1
+  }
+}
+
+export async function readEvents(pool: Pool, ref: SessionRef, from: number, to: number): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = []
+  for await (const page of pages(pool, ref, from, to)) events.push(...page)
+  return events
+}
+
+/** Null where there is no such session. */
+export async function readHead(pool: Pool, ref: SessionRef): Promise<number | null> {
+  const rows = await query<{ head: number }>(
+    pool,
+    'select head from savefile.sessions where space_id = $1 and session_id = $2',
+    [ref.space, ref.session],
+  )
+  return rows[0]?.head ?? null
+}

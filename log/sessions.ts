@@ -1,0 +1,154 @@
+/** Session rows: created, forked, shown, listed. */
+import type { Pool } from 'pg'
+import { normaliseText } from '../contract/text'
+import { nameProblem, type SessionRef } from '../contract/ids'
+import { SavefileError } from '../contract/errors'
+import type { ClientLog, ForkOptions, NewSession, Principal, SessionInfo } from '../contract/ports'
+import { prepare } from './content'
+import { query, queryRow } from './pool'
+
+type Created = Awaited<ReturnType<ClientLog['create']>>
+type Forked = Awaited<ReturnType<ClientLog['fork']>>
+
+const clean = (text: string): string => normaliseText(text).text
+
+function checkRef(ref: SessionRef): void {
+  const problem = nameProblem('space', ref.space) ?? nameProblem('session id', ref.session)
+  if (problem) throw new SavefileError('invalid_input', `The ${problem}.`, { ...ref })
+}
+
+/** @throws SavefileError `invalid_input` (names), `too_large` */
+export async function createSession(pool: Pool, ref: SessionRef, by: Principal, session: NewSession): Promise<Created> {
+  checkRef(ref)
+  const title = session.title === undefined ? undefined : clean(session.title)
+  const labels =
+    session.labels &&
+    Object.fromEntries(Object.entries(session.labels).map(([name, value]) => [clean(name), clean(value)]))
+  const { v, payload } = prepare({
+    type: 'session_created',
+    payload: {
+      definition: session.definition,
+      ...(title === undefined ? {} : { title }),
+      ...(labels === undefined ? {} : { labels }),
+      ...(session.workFolder === undefined ? {} : { workFolder: session.workFolder }),
+      origin: { kind: 'new' },
+    },
+  })
+  return queryRow<Created>(pool, 'select savefile.create_session($1, $2, $3, $4, $5, $6, $7, $8) as status', [
+    ref.space,
+    ref.session,
+    by.actor,
+    session.definition,
+    title ?? null,
+    JSON.stringify(labels ?? {}),
+    v,
+    payload,
+  ])
+}
+
+/** Two round trips, whatever the parent's length: what stands at the fork (it never changes), then the fork itself. */
+export async function forkSession(
+  pool: Pool,
+  parent: SessionRef,
+  seq: number,
+  child: string,
+  by: Principal,
+  options: ForkOptions,
+): Promise<Forked> {
+  checkRef({ space: parent.space, session: child })
+  const at = await queryRow<{ known: boolean; hash: string | null; definition: string | null }>(
+    pool,
+    `select exists (select from savefile.sessions where space_id = $1 and session_id = $2) as known,
+       (select hash from savefile.read_events($1, $2, $3, $3, 1)) as hash, savefile.definition_at($1, $2, $3) as definition`,
+    [parent.space, parent.session, seq],
+  )
+  if (!at.known) return { status: 'session_not_found' }
+  if (at.hash === null || at.definition === null) return { status: 'no_such_event' }
+  const definition = options.definition ?? at.definition
+  const title = options.title === undefined ? undefined : clean(options.title)
+  const { v, payload } = prepare({
+    type: 'forked',
+    payload: {
+      parent: parent.session,
+      seq,
+      hash: at.hash,
+      definition,
+      ...(title === undefined ? {} : { title }),
+      ...(options.workFolder === undefined ? {} : { workFolder: options.workFolder }),
+      open: 'rule',
+    },
+  })
+  return queryRow<Forked>(pool, 'select savefile.fork_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as status', [
+    parent.space,
+    parent.session,
+    seq,
+    Buffer.from(at.hash, 'hex'),
+    child,
+    by.actor,
+    definition,
+    title ?? null,
+    v,
+    payload,
+  ])
+}
+
+interface Row {
+  space_id: string
+  session_id: string
+  title: string | null
+  labels: string
+  definition: string
+  head: number
+  head_hash: string
+  created_at: number
+  updated_at: number
+  state: SessionInfo['state']
+  due_at: number | null
+  epoch: number
+  parent_id: string | null
+  fork_seq: number | null
+}
+
+const COLUMNS = `space_id, session_id, title, labels, definition, head, encode(head_hash, 'hex') as head_hash, created_at, updated_at,
+  case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq`
+
+const toInfo = (row: Row): SessionInfo => ({
+  space: row.space_id,
+  session: row.session_id,
+  title: row.title,
+  labels: JSON.parse(row.labels) as Record<string, string>,
+  definition: row.definition,
+  head: row.head,
+  headHash: row.head_hash,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at,
+  state: row.state,
+  dueAt: row.due_at,
+  epoch: row.epoch,
+  parent: row.parent_id === null || row.fork_seq === null ? null : { session: row.parent_id, seq: row.fork_seq },
+})
+
+export async function sessionInfo(pool: Pool, ref: SessionRef): Promise<SessionInfo | null> {
+  const rows = await query<Row & Record<string, unknown>>(
+    pool,
+    `select ${COLUMNS} from savefile.sessions where space_id = $1 and session_id = $2`,
+    [ref.space, ref.session],
+  )
+  return rows[0] ? toInfo(rows[0]) : null
+}
+
+/** `updatedAt`: when somebody last spoke, or what is due last changed; not every step moves a session to the front. */
+export async function listSessions(
+  pool: Pool,
+  space: string,
+  options: Parameters<ClientLog['list']>[1] = {},
+): Promise<SessionInfo[]> {
+  const { prefix, limit = 100, before } = options
+  const values: unknown[] = [space, limit]
+  const where = ['space_id = $1']
+  if (prefix !== undefined) where.push(`starts_with(session_id, $${values.push(prefix)})`)
+  if (before)
+    where.push(`(updated_at, session_id) < ($${values.push(before.updatedAt)}, $${values.push(before.session)})`)
+  const sql = `select ${COLUMNS} from savefile.sessions where ${where.join(' and ')} order by updated_at desc, session_id desc limit $2`
+  return (await query<Row & Record<string, unknown>>(pool, sql, values)).map(toInfo)
+}
