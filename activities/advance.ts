@@ -77,7 +77,7 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
         if (appended.status === 'head_moved') continue
         if (appended.status !== 'appended') return { status: 'over' }
       } else if (differs(seen.look.outlook, outlook, seen.look.now)) {
-        await log.setOutlook(ref, epoch, outlook)
+        await log.setOutlook(ref, epoch, outlook, seen.look.head)
       }
       if (decision.waiting === 'closed') return { status: 'over' }
       return {

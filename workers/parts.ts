@@ -72,7 +72,7 @@ export function createParts(
     async close() {
       running.close()
       await deltas.close()
-      await log.close()
+      await log.end()
     },
   }
   return parts

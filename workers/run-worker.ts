@@ -53,7 +53,7 @@ async function work(
   try {
     await checkSchema(pool)
     const parts = createParts(pool, settings.ttlMs, settings.providers, settings.host, warn)
-    const due = createDueLog(pool)
+    const due = createDueLog(pool, { ttlMs: settings.ttlMs })
     try {
       while (!stop.aborted) {
         await serve(settings, stop, parts, due, tellReady, warn).catch(async (error: unknown) => {
