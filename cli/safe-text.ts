@@ -4,7 +4,6 @@
  */
 
 // C0 but tab and newline; DEL and C1; bidirectional controls; the separators that some terminals take for newlines.
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
 
 /** Newlines and tabs stay. */

@@ -3,7 +3,6 @@
  * client/connect.ts wires the real ones.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { textBlock } from '../contract/blocks'
 import { parseDefinition, type Definition, type DefinitionInput } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
@@ -140,7 +139,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       call: id,
       decision: d.decision,
       scope: d.scope ?? ('once' as const),
-      ...(d.note === undefined ? {} : { note: textBlock(d.note).text }),
+      ...(d.note === undefined ? {} : { note: d.note }),
       ...(d.args === undefined ? {} : { args: d.args }),
     }
     return { ...(await input(session, randomUUID(), { type: 'approval_resolved', payload }, id)), call: id }
@@ -150,14 +149,8 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
     const at = ref(session)
     const key = options.key ?? randomUUID()
     checkKey(key)
-    await knownIfHeavy(at, content)
     const blocks = await toBlocks(content, (bytes, mediaType) => log.writeBlob(at, bytes, mediaType))
     return input(session, key, { type: 'message_received', payload: { blocks, delivery: options.delivery ?? 'queue' } })
-  }
-
-  /** Blobs belong to a session: one that is not there is said before bytes are moved. A plain text saves the question. */
-  async function knownIfHeavy(at: SessionRef, content: Content): Promise<void> {
-    if (typeof content !== 'string' || content.length > 16_384) await info(at.session)
   }
 
   async function wait(session: string, seq: number, options: WaitOptions = {}) {
@@ -188,7 +181,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       const { title, labels } = options
       const result = await log.create({ space, session }, by, {
         definition,
-        ...(title === undefined ? {} : { title: textBlock(title).text }),
+        ...(title === undefined ? {} : { title: title }),
         ...(labels === undefined ? {} : { labels }),
         ...(workFolder === undefined ? {} : { workFolder }),
       })
@@ -244,7 +237,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       if (next === from) return { definition: next, changed: [], seq: null }
       const [before, after] = await Promise.all([log.definition(space, from), log.definition(space, next)])
       const changed = changedFields(before, after)
-      const why = options.why === undefined ? {} : { why: textBlock(options.why).text }
+      const why = options.why === undefined ? {} : { why: options.why }
       const payload = { definition: next, from, changed, ...why }
       const { seq } = await input(session, options.key ?? randomUUID(), { type: 'definition_changed', payload })
       return { definition: next, changed, seq }
@@ -267,7 +260,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       const { title } = request
       const result = await log.fork(ref(parent), at, child, by, {
         ...(definition === undefined ? {} : { definition }),
-        ...(title === undefined ? {} : { title: textBlock(title).text }),
+        ...(title === undefined ? {} : { title: title }),
         ...(workFolder === undefined ? {} : { workFolder }),
       })
       switch (result.status) {
@@ -289,7 +282,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
     },
 
     async close(session: string, options: { reason?: string; key?: string } = {}): Promise<Accepted> {
-      const payload = options.reason === undefined ? {} : { reason: textBlock(options.reason).text }
+      const payload = options.reason === undefined ? {} : { reason: options.reason }
       return input(session, options.key ?? randomUUID(), { type: 'session_closed', payload })
     },
 

@@ -1,10 +1,10 @@
 /**
- * What people send, checked and made storable once, at the boundary: NUL and lone surrogates are replaced and counted, long text and
- * bytes go to blobs, sizes are refused before anything is written.
+ * What people send, checked and made storable once, at the boundary: NUL and lone surrogates are replaced and counted, bytes go
+ * to blobs, sizes are refused before anything is written. (Long text becomes a blob in the log.)
  */
 import { ContentBlock, textBlock, type BlobRef } from '../contract/blocks'
 import { SavefileError } from '../contract/errors'
-import { INLINE_TEXT_BYTES, MAX_BLOB_BYTES, MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES } from '../contract/limits'
+import { MAX_BLOB_BYTES, MAX_MESSAGE_BYTES } from '../contract/limits'
 
 /** Bytes to be kept as a blob; `mediaType` as in `image/png`. */
 export type Attachment =
@@ -15,9 +15,6 @@ export type Attachment =
 export type Content = string | readonly (string | Attachment | ContentBlock)[]
 
 export type WriteBlob = (bytes: Uint8Array, mediaType: string) => Promise<BlobRef>
-
-/** Where the payload as a whole is too heavy, texts from this size on leave the event too. */
-const SMALL_TEXT_BYTES = 1024
 
 /**
  * The blocks of a message.
@@ -30,12 +27,9 @@ export async function toBlocks(content: Content, writeBlob: WriteBlob): Promise<
   const empty = parts.every((part) => 'text' in part && !('blob' in part && part.blob) && part.text.trim() === '')
   if (empty) throw new SavefileError('invalid_input', 'The message is empty: send some text, an image or a file.')
 
-  const blocks = await store(parts, INLINE_TEXT_BYTES, writeBlob)
-  if (payloadBytes(blocks) <= MAX_PAYLOAD_BYTES) return blocks
-  const lighter = await store(parts, SMALL_TEXT_BYTES, writeBlob)
-  const payload = payloadBytes(lighter)
-  if (payload > MAX_PAYLOAD_BYTES) throw tooLarge('The message, apart from its blobs,', payload, MAX_PAYLOAD_BYTES)
-  return lighter
+  const blocks: ContentBlock[] = []
+  for (const part of parts) blocks.push('bytes' in part ? await stored(part, writeBlob) : part)
+  return blocks
 }
 
 function checkPart(part: string | Attachment | ContentBlock, index: number): Attachment | ContentBlock {
@@ -66,37 +60,16 @@ function checkJson(json: string, index: number): void {
   }
 }
 
-async function store(
-  parts: (Attachment | ContentBlock)[],
-  inline: number,
-  writeBlob: WriteBlob,
-): Promise<ContentBlock[]> {
-  const blocks: ContentBlock[] = []
-  for (const part of parts) {
-    if ('bytes' in part) {
-      const blob = await writeBlob(part.bytes, part.mediaType)
-      if (part.type === 'image') blocks.push({ type: 'image', blob })
-      else
-        blocks.push(
-          part.name === undefined ? { type: 'file', blob } : { type: 'file', blob, name: textBlock(part.name).text },
-        )
-    } else if (part.type === 'text' && Buffer.byteLength(part.text) > inline) {
-      blocks.push({ ...part, text: '', blob: await writeBlob(Buffer.from(part.text), 'text/plain; charset=utf-8') })
-    } else {
-      blocks.push(part)
-    }
-  }
-  return blocks
+async function stored(part: Attachment, writeBlob: WriteBlob): Promise<ContentBlock> {
+  const blob = await writeBlob(part.bytes, part.mediaType)
+  if (part.type === 'image') return { type: 'image', blob }
+  return part.name === undefined ? { type: 'file', blob } : { type: 'file', blob, name: textBlock(part.name).text }
 }
 
 function weightOf(part: Attachment | ContentBlock): number {
   if ('bytes' in part) return part.bytes.byteLength
   const blob = 'blob' in part ? (part.blob?.bytes ?? 0) : 0
   return blob + ('text' in part ? Buffer.byteLength(part.text) : 'json' in part ? Buffer.byteLength(part.json) : 0)
-}
-
-function payloadBytes(blocks: ContentBlock[]): number {
-  return Buffer.byteLength(JSON.stringify({ blocks, delivery: 'interrupt' }))
 }
 
 function tooLarge(what: string, bytes: number, limit: number): SavefileError {
