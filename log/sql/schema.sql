@@ -1,0 +1,905 @@
+-- Made by log/dump-schema.ts from a migrated database: changed by migrations only, and compared in CI.
+
+schema savefile, owner savefile_owner: savefile_executor=U savefile_reader=U savefile_writer=U
+
+table savefile.blob_refs, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  hash text not null
+  constraint blob_refs_pkey PRIMARY KEY (space_id, session_id, hash)
+  grants savefile_writer=r
+
+table savefile.blobs, owner savefile_owner
+  space_id text not null
+  hash text not null
+  media_type text not null
+  created_at bigint not null
+  content bytea not null
+  constraint blobs_pkey PRIMARY KEY (space_id, hash)
+  CREATE TRIGGER immutable BEFORE UPDATE OR TRUNCATE ON savefile.blobs FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
+  grants savefile_writer=r
+
+table savefile.definitions, owner savefile_owner
+  space_id text not null
+  hash text not null
+  body bytea not null
+  constraint definitions_pkey PRIMARY KEY (space_id, hash)
+  CREATE TRIGGER immutable BEFORE UPDATE OR TRUNCATE ON savefile.definitions FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
+  grants savefile_writer=r
+
+unlogged table savefile.draft_deltas, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  step text not null
+  token text not null
+  n bigint not null
+  kind text not null
+  body text not null
+  constraint draft_deltas_pkey PRIMARY KEY (space_id, session_id, step, token, n)
+  grants savefile_writer=r
+
+table savefile.drafts, owner savefile_owner (fillfactor=50)
+  space_id text not null
+  session_id text not null
+  step text not null
+  born bigint not null
+  epoch bigint not null
+  attempt integer not null
+  token text not null
+  claimed_at bigint not null
+  attempts text not null default '[]'::text
+  state text not null
+  beat_at bigint
+  released text
+  outcome text
+  type text
+  v integer
+  payload bytea
+  constraint drafts_pkey PRIMARY KEY (space_id, session_id, step)
+  constraint drafts_size CHECK ((octet_length(payload) <= 4194304))
+  constraint drafts_state CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'closed'::text])))
+  CREATE INDEX drafts_born ON savefile.drafts USING btree (space_id, session_id, born)
+  grants savefile_writer=r
+
+table savefile.events, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  seq bigint not null
+  type text not null
+  v integer not null
+  at bigint not null
+  actor text not null
+  key text not null
+  kid text
+  payload bytea not null
+  prev_hash bytea not null
+  hash bytea not null
+  constraint events_key UNIQUE (space_id, session_id, key)
+  constraint events_pkey PRIMARY KEY (space_id, session_id, seq)
+  constraint events_size CHECK ((octet_length(payload) <= 4194304))
+  CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.events FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
+  grants savefile_writer=r
+
+table savefile.evidence, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  call text not null
+  token text not null
+  payload bytea not null
+  constraint evidence_pkey PRIMARY KEY (space_id, session_id, call, token)
+  grants savefile_writer=r
+
+table savefile.lineage, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  src text not null
+  lo bigint not null
+  hi bigint not null
+  constraint lineage_pkey PRIMARY KEY (space_id, session_id, lo)
+  CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.lineage FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
+  grants savefile_writer=r
+
+table savefile.migrations, owner savefile_owner
+  n integer not null
+  name text not null
+  applied_at timestamp with time zone not null default now()
+  constraint migrations_pkey PRIMARY KEY (n)
+  grants savefile_executor=r savefile_reader=r savefile_writer=r
+
+table savefile.session_definitions, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  seq bigint not null
+  definition text not null
+  constraint session_definitions_pkey PRIMARY KEY (space_id, session_id, seq)
+  grants savefile_writer=r
+
+table savefile.sessions, owner savefile_owner (fillfactor=60)
+  space_id text not null
+  session_id text not null
+  created_at bigint not null
+  parent_id text
+  fork_seq bigint
+  title text
+  labels text not null default '{}'::text
+  definition text not null
+  closed boolean not null default false
+  owner_cluster text
+  owner_run text
+  epoch bigint not null default 0
+  sweep_to bigint
+  state text not null default 'idle'::text
+  due_at bigint
+  updated_at bigint not null
+  stalls integer not null default 0
+  owner_seen_at bigint
+  head bigint not null
+  head_at bigint not null
+  finished_seq bigint not null default 0
+  answer_seq bigint not null default 0
+  head_hash bytea not null
+  constraint sessions_pkey PRIMARY KEY (space_id, session_id)
+  constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text])))
+  CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
+  CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
+  CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
+  grants savefile_writer=r
+
+table savefile.snapshots, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  reducer_version integer not null
+  seq bigint not null
+  state text not null
+  constraint snapshots_pkey PRIMARY KEY (space_id, session_id, reducer_version, seq)
+  grants savefile_writer=r
+
+CREATE OR REPLACE FUNCTION savefile.add_event(p_space text, p_session text, p_seq bigint, p_prev bytea, p_at bigint, p_type text, p_v integer, p_actor text, p_key text, p_payload bytea)
+ RETURNS bytea
+ LANGUAGE plpgsql
+AS $function$
+declare
+  h bytea := savefile.event_hash(p_prev, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, null, p_payload);
+begin
+  insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+  values (p_space, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, null, p_payload, p_prev, h);
+  return h;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.append(p_space text, p_session text, p_epoch bigint, p_head bigint, p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[], p_state text, p_due bigint, OUT status text, OUT head bigint, OUT seqs bigint[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  d savefile.drafts;
+  k text; h bytea; stored bigint; body bytea; version integer; subject text;
+  now_at bigint; event_at bigint; finished bigint; answered bigint; due bigint := p_due; n integer := coalesce(array_length(p_types, 1), 0);
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  head := s.head;
+  if s.closed then status := 'closed'; return; end if;
+  if s.epoch <> p_epoch then status := 'stale_epoch'; return; end if;
+  if s.head <> p_head then status := 'head_moved'; return; end if;
+
+  now_at := savefile.now_us();
+  event_at := greatest(now_at, s.head_at);
+  h := s.head_hash;
+  finished := s.finished_seq;
+  answered := s.answer_seq;
+  seqs := '{}';
+  for i in 1 .. n loop
+    subject := p_subjects[i];
+    if p_types[i] = 'result_arrived_late' then subject := subject || ':' || p_drafts[i]; end if;
+    k := savefile.structural_key(p_types[i], subject);
+    if k is null or p_types[i] in ('session_created', 'forked') then
+      raise exception 'savefile: an executor does not append %', p_types[i];
+    end if;
+    if p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
+      stored := savefile.lineage_seq(p_space, p_session, k);
+    else
+      stored := savefile.own_seq(p_space, p_session, k);
+    end if;
+    if stored is null then
+      body := convert_to(p_payloads[i], 'UTF8');
+      version := p_vs[i];
+      if body is null then
+        select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_drafts[i];
+        if d.state is distinct from 'finished' or d.type <> p_types[i] then
+          raise exception 'savefile: no finished draft % of type %', p_drafts[i], p_types[i];
+        end if;
+        body := d.payload;
+        version := d.v;
+      end if;
+      head := head + 1;
+      h := savefile.add_event(p_space, p_session, head, h, event_at, p_types[i], version,
+        case when p_types[i] in ('model_answered', 'model_failed') then 'agent'
+          when p_types[i] in ('tool_finished', 'result_arrived_late') then 'tool:' || p_tools[i] else 'system' end, k, body);
+      stored := head;
+      if p_types[i] = 'turn_finished' then finished := head; end if;
+      if p_types[i] in ('model_answered', 'model_failed') then
+        answered := head;
+        -- Live text stays until the next answer of its session, so that who reads it sees its end.
+        delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session and x.step <> p_subjects[i];
+      end if;
+    end if;
+    if p_types[i] = 'result_arrived_late' then
+      delete from savefile.evidence x where x.space_id = p_space and x.session_id = p_session and x.call = p_subjects[i] and x.token = p_drafts[i];
+    end if;
+    seqs := seqs || stored;
+  end loop;
+
+  -- While a run goes on, due_at is its alarm: it is moved only once it rang, since every move costs the row's place in two indexes.
+  if p_state = 'running' and s.state = 'running' and s.due_at between now_at and p_due then due := s.due_at; end if;
+  -- Evidence that came after the executor's look is work that it does not know of.
+  if due is null and exists (select from savefile.evidence x where x.space_id = p_space and x.session_id = p_session) then due := now_at; end if;
+  update savefile.sessions x set
+    state = p_state, due_at = due, owner_seen_at = now_at, head = append.head, head_hash = h,
+    head_at = case when append.head > s.head then event_at else s.head_at end,
+    updated_at = case when due is distinct from s.due_at then event_at else s.updated_at end,
+    stalls = case when append.head > s.head then 0 else s.stalls end,
+    finished_seq = finished, answer_seq = answered
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'appended';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.beat(p_spaces text[], p_sessions text[], p_steps text[], p_tokens text[])
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  return query
+    with held as materialized (
+      select x.space_id, x.session_id, x.step from unnest(p_spaces, p_sessions, p_steps, p_tokens) h (space_id, session_id, step, token)
+      join savefile.drafts x using (space_id, session_id, step)
+      where x.token = h.token and x.state = 'running' and x.beat_at is not null
+      order by 1, 2, 3 for no key update of x)
+    update savefile.drafts x set beat_at = savefile.now_us() from held h
+    where x.space_id = h.space_id and x.session_id = h.session_id and x.step = h.step
+    returning x.token;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.claim_draft(p_space text, p_session text, p_epoch bigint, p_step text, p_token text, p_safe boolean, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s_epoch bigint; s_head bigint; s_closed boolean; now_at bigint;
+  d savefile.drafts;
+begin
+  -- FOR SHARE: FOR KEY SHARE would not keep a new epoch from being claimed meanwhile.
+  select x.epoch, x.head, x.closed into s_epoch, s_head, s_closed from savefile.sessions x
+  where x.space_id = p_space and x.session_id = p_session for share;
+  if s_epoch is distinct from p_epoch then status := 'stale_epoch'; return; end if;
+  if s_closed then status := 'closed'; return; end if;
+  now_at := savefile.now_us();
+  attempt := 1;
+  attempts := '[]';
+  status := 'claimed';
+  insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state, beat_at)
+  values (p_space, p_session, p_step, s_head, p_epoch, 1, p_token, now_at, 'running', now_at)
+  on conflict do nothing;
+  if found then return; end if;
+
+  select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_step for update;
+  if not found then raise exception 'savefile: draft % was swept while it was claimed', p_step using errcode = 'serialization_failure'; end if;
+  now_at := savefile.now_us();
+  attempt := d.attempt;
+  attempts := d.attempts;
+  if d.state <> 'running' then status := d.state; return; end if;
+  if d.token = p_token then return; end if;
+  if d.beat_at > now_at - p_ttl then
+    status := 'busy';
+    retry_us := d.beat_at + p_ttl - now_at;
+    return;
+  end if;
+  if not p_safe then
+    update savefile.drafts x set state = 'closed', outcome = 'unknown' where x.space_id = p_space and x.session_id = p_session and x.step = p_step;
+    status := 'closed';
+    return;
+  end if;
+  attempts := left(d.attempts, -1) || case when d.attempts = '[]' then '' else ',' end
+    || format('{"n":%s,"at":%s,"outcome":"%s"}]', d.attempt, d.claimed_at, coalesce(d.released, 'vanished'));
+  attempt := d.attempt + 1;
+  update savefile.drafts x set
+    epoch = p_epoch, token = p_token, attempt = claim_draft.attempt, attempts = claim_draft.attempts,
+    claimed_at = now_at, beat_at = now_at, released = null
+  where x.space_id = p_space and x.session_id = p_session and x.step = p_step;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.claim_session(p_space text, p_session text, p_cluster text, p_run text, p_takeover boolean, p_ttl bigint, OUT status text, OUT epoch bigint, OUT retry_us bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  now_at bigint; heard bigint; swept integer;
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  if s.closed then status := 'closed'; return; end if;
+  now_at := savefile.now_us();
+  status := 'claimed';
+  epoch := s.epoch;
+  if s.owner_cluster = p_cluster and s.owner_run = p_run then
+    update savefile.sessions x set owner_seen_at = now_at where x.space_id = p_space and x.session_id = p_session;
+    return;
+  end if;
+  if s.owner_cluster <> p_cluster and not p_takeover then
+    select max(x.beat_at) into heard from savefile.drafts x
+    where x.space_id = p_space and x.session_id = p_session and x.born >= s.answer_seq and x.state = 'running';
+    heard := greatest(heard, s.owner_seen_at);
+    if heard > now_at - p_ttl then
+      status := 'owned_elsewhere';
+      epoch := null;
+      retry_us := heard + p_ttl - now_at;
+      return;
+    end if;
+  end if;
+  epoch := s.epoch + 1;
+  -- Rule 15: rows of turns that finished under an older epoch than this one. A few at once; sweep() does the rest of a long turn.
+  delete from savefile.drafts x where x.ctid = any (array(
+    select y.ctid from savefile.drafts y
+    where y.space_id = p_space and y.session_id = p_session and y.born < s.finished_seq
+    order by y.born limit 100));
+  get diagnostics swept = row_count;
+  update savefile.sessions x set
+    epoch = claim_session.epoch, owner_cluster = p_cluster, owner_run = p_run, owner_seen_at = now_at,
+    sweep_to = case when swept = 100 then s.finished_seq end
+  where x.space_id = p_space and x.session_id = p_session;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.close_drafts(p_space text, p_session text, p_epoch bigint, p_steps text[], p_tokens text[], p_outcomes text[])
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s_epoch bigint; s_head bigint; c record;
+begin
+  select x.epoch, x.head into s_epoch, s_head from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for share;
+  if s_epoch is distinct from p_epoch then return 'stale_epoch'; end if;
+  for c in select * from unnest(p_steps, p_tokens, p_outcomes) u (step, token, outcome) order by step loop
+    if c.token is null then
+      insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state, outcome)
+      values (p_space, p_session, c.step, s_head, p_epoch, 0, '', savefile.now_us(), 'closed', c.outcome) on conflict do nothing;
+    else
+      update savefile.drafts x set state = 'closed', outcome = c.outcome
+      where x.space_id = p_space and x.session_id = p_session and x.step = c.step and x.token = c.token and x.state = 'running';
+    end if;
+  end loop;
+  return 'closed';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.create_session(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  at bigint := savefile.now_us();
+  body bytea := convert_to(p_payload, 'UTF8');
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  perform from savefile.definitions x where x.space_id = p_space and x.hash = p_definition;
+  if not found then return 'definition_not_found'; end if;
+  insert into savefile.sessions (space_id, session_id, created_at, title, labels, definition, updated_at, head, head_at, head_hash)
+  values (p_space, p_session, at, p_title, p_labels, p_definition, at, 1, at,
+    savefile.event_hash('', p_session, 1, 'session_created', p_v, at, p_actor, 'x:created', null, body))
+  on conflict do nothing;
+  if not found then return 'session_exists'; end if;
+  insert into savefile.lineage (space_id, session_id, src, lo, hi) values (p_space, p_session, p_session, 1, 9223372036854775807);
+  insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_session, 1, p_definition);
+  perform savefile.add_event(p_space, p_session, 1, '', at, 'session_created', p_v, p_actor, 'x:created', body);
+  return 'created';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.definition_at(p_space text, p_session text, p_seq bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select y.definition from savefile.lineage l
+  cross join lateral (
+    select z.seq, z.definition from savefile.session_definitions z
+    where z.space_id = l.space_id and z.session_id = l.src and z.seq between l.lo and least(l.hi, p_seq)
+    order by z.seq desc limit 1) y
+  where l.space_id = p_space and l.session_id = p_session
+  order by y.seq desc limit 1
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.event_hash(prev_hash bytea, session_id text, seq bigint, type text, v integer, at bigint, actor text, key text, kid text, payload bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select sha256(
+    '\x0000000a7361766566696c652f31'::bytea || savefile.field(prev_hash) || savefile.field(session_id) || savefile.field(seq::text)
+    || savefile.field(type) || savefile.field(v::text) || savefile.field(at::text) || savefile.field(actor) || savefile.field(key)
+    || savefile.field(kid) || savefile.field(sha256(payload)))
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.field(bytes bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case when bytes is null then '\x00000000'::bytea else int4send(octet_length(bytes)) || bytes end
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.field(t text)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case when t is null then '\x00000000'::bytea else int4send(octet_length(t)) || convert_to(t, 'UTF8') end
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.finish_draft(p_space text, p_session text, p_step text, p_token text, p_type text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  body bytea := convert_to(p_payload, 'UTF8');
+begin
+  if p_type not in ('model_answered', 'model_failed', 'tool_finished') then raise exception 'savefile: no step ends with %', p_type; end if;
+  update savefile.drafts x set state = 'finished', type = p_type, v = p_v, payload = body
+  where x.space_id = p_space and x.session_id = p_session and x.step = p_step and x.token = p_token and x.state = 'running';
+  if found then return 'finished'; end if;
+  -- A repeat of what was already taken.
+  perform from savefile.drafts x
+  where x.space_id = p_space and x.session_id = p_session and x.step = p_step and x.token = p_token and x.state = 'finished';
+  if found then return 'finished'; end if;
+  if p_type = 'tool_finished' and p_step like 'tool@%' then
+    if savefile.own_seq(p_space, p_session, 'x:late:' || substr(p_step, 6) || ':' || p_token) is null then
+      insert into savefile.evidence (space_id, session_id, call, token, payload)
+      values (p_space, p_session, substr(p_step, 6), p_token, body) on conflict do nothing;
+      update savefile.sessions x set due_at = least(x.due_at, savefile.now_us()), updated_at = savefile.now_us()
+      where x.space_id = p_space and x.session_id = p_session and not x.closed;
+    end if;
+  end if;
+  return 'refused';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  at bigint;
+  seq bigint := p_seq + 1;
+  body bytea := convert_to(p_payload, 'UTF8');
+  k savefile.events;
+  h bytea;
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_parent;
+  if not found then return 'session_not_found'; end if;
+  select e.* into k from savefile.lineage l
+  join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq = p_seq
+  where l.space_id = p_space and l.session_id = p_parent and p_seq between l.lo and l.hi;
+  if not found or k.hash <> p_hash then return 'no_such_event'; end if;
+  perform from savefile.definitions x where x.space_id = p_space and x.hash = p_definition;
+  if not found then return 'definition_not_found'; end if;
+  at := greatest(savefile.now_us(), k.at);
+  h := savefile.event_hash(k.hash, p_child, seq, 'forked', p_v, at, p_actor, 'x:forked', null, body);
+  -- An open turn goes on in the fork: it is due at once.
+  insert into savefile.sessions
+    (space_id, session_id, created_at, parent_id, fork_seq, title, definition, updated_at, head, head_at, head_hash, state, due_at)
+  values (p_space, p_child, at, p_parent, p_seq, p_title, p_definition, at, seq, at, h, 'running', at)
+  on conflict do nothing;
+  if not found then return 'session_exists'; end if;
+  insert into savefile.lineage (space_id, session_id, src, lo, hi)
+  select l.space_id, p_child, l.src, l.lo, least(l.hi, p_seq) from savefile.lineage l
+  where l.space_id = p_space and l.session_id = p_parent and l.lo <= p_seq
+  union all select p_space, p_child, p_child, seq, 9223372036854775807;
+  insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_child, seq, p_definition);
+  perform savefile.add_event(p_space, p_child, seq, k.hash, at, 'forked', p_v, p_actor, 'x:forked', body);
+  return 'created';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.get_blob(p_space text, p_session text, p_hash text)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select b.content from savefile.blobs b
+  where b.space_id = p_space and b.hash = p_hash and exists (
+    select from savefile.lineage l
+    join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = p_hash
+    where l.space_id = p_space and l.session_id = p_session)
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.input(p_space text, p_session text, p_actor text, p_key text, p_type text, p_v integer, p_subject text, p_payload text, p_definition text, OUT status text, OUT seq bigint, OUT head bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  e savefile.events;
+  k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8'); works boolean := p_type not in ('definition_changed', 'session_closed');
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  head := s.head;
+  k := case when p_type in ('message_received', 'definition_changed') then 'p:' || p_key
+    when p_type in ('approval_resolved', 'tool_finished', 'session_closed') then savefile.structural_key(p_type, p_subject) end;
+  if k is null then raise exception 'savefile: a person does not append %', p_type; end if;
+
+  select * into e from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.key = k;
+  if found then
+    seq := e.seq;
+    status := case when e.type = p_type and e.payload = body and (k like 'p:%' or e.actor = p_actor) then 'duplicate'
+      when k like 'p:%' then 'idempotency_conflict'
+      when p_type = 'session_closed' then 'closed' else 'already_resolved' end;
+    return;
+  end if;
+  if s.closed then status := 'closed'; return; end if;
+
+  if p_type = 'approval_resolved' then
+    if savefile.lineage_seq(p_space, p_session, 'x:request:' || p_subject) is null then
+      status := case when savefile.lineage_seq(p_space, p_session, 'x:started:' || p_subject) is null
+        and savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject) is null then 'call_not_found' else 'not_requested' end;
+      return;
+    end if;
+    seq := savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject);
+    if seq is not null then status := 'already_resolved'; return; end if;
+  elsif p_type = 'tool_finished' then
+    if savefile.lineage_seq(p_space, p_session, 'x:started:' || p_subject) is null then status := 'call_not_found'; return; end if;
+    seq := savefile.lineage_seq(p_space, p_session, k);
+    if seq is not null then status := 'already_resolved'; return; end if;
+  elsif p_type = 'definition_changed' then
+    perform from savefile.definitions x where x.space_id = p_space and x.hash = p_definition;
+    if not found then status := 'definition_not_found'; return; end if;
+  end if;
+
+  event_at := greatest(savefile.now_us(), s.head_at);
+  head := s.head + 1;
+  seq := head;
+  h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
+  if p_type = 'definition_changed' then
+    insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_session, head, p_definition);
+  end if;
+  update savefile.sessions x set
+    head = input.head, head_hash = h, head_at = event_at, updated_at = event_at,
+    closed = p_type = 'session_closed',
+    definition = case when p_type = 'definition_changed' then p_definition else x.definition end,
+    due_at = case when p_type = 'session_closed' then null when works then least(x.due_at, event_at) else x.due_at end,
+    state = case when p_type = 'session_closed' then 'idle' when works and x.state = 'idle' then 'running' else x.state end
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'appended';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.lineage_seq(p_space text, p_session text, p_key text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  return (
+    select e.seq
+    from savefile.lineage l
+    join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = p_key and e.seq between l.lo and l.hi
+    where l.space_id = p_space and l.session_id = p_session
+    limit 1);
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.live_since(p_spaces text[], p_sessions text[], p_cspaces text[], p_csessions text[], p_csteps text[], p_ctokens text[], p_cns bigint[])
+ RETURNS TABLE(space_id text, session_id text, step text, token text, n bigint, kind text, body text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  return query
+    with recursive streams as (
+      select f.space_id, f.session_id, h.step, h.token from unnest(p_spaces, p_sessions) f (space_id, session_id)
+      cross join lateral (
+        select x.step, x.token from savefile.draft_deltas x
+        where x.space_id = f.space_id and x.session_id = f.session_id order by x.step, x.token limit 1) h
+      union all
+      select t.space_id, t.session_id, h.step, h.token from streams t
+      cross join lateral (
+        select x.step, x.token from savefile.draft_deltas x
+        where x.space_id = t.space_id and x.session_id = t.session_id and (x.step, x.token) > (t.step, t.token) order by x.step, x.token limit 1) h
+    )
+    select t.space_id, t.session_id, t.step, t.token, x.n, x.kind, x.body
+    from streams t
+    left join unnest(p_cspaces, p_csessions, p_csteps, p_ctokens, p_cns) c (space_id, session_id, step, token, n) using (space_id, session_id, step, token)
+    cross join lateral (
+      select y.n, y.kind, y.body from savefile.draft_deltas y
+      where y.space_id = t.space_id and y.session_id = t.session_id and y.step = t.step and y.token = t.token and y.n > coalesce(c.n, -1)) x
+    order by 1, 2, 3, 4, 5;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.look(p_space text, p_session text, p_epoch bigint, p_after bigint, p_reducer integer, p_ttl bigint)
+ RETURNS TABLE(kind text, seq bigint, at bigint, n bigint, a text, b text, c text, d text, e text, f text, g text, body text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  snap record;
+  after bigint := p_after;
+  now_at bigint := savefile.now_us();
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session;
+  if not found then kind := 'x'; a := 'session_not_found'; return next; return; end if;
+  if s.epoch <> p_epoch then kind := 'x'; a := 'stale_epoch'; return next; return; end if;
+  kind := 's'; seq := s.head; at := now_at; n := s.due_at; a := s.state;
+  return next;
+  if after is null then
+    select y.seq, y.state into snap from savefile.lineage l
+    cross join lateral (
+      select z.seq, z.state from savefile.snapshots z
+      where z.space_id = l.space_id and z.session_id = l.src and z.reducer_version = p_reducer and z.seq between l.lo and l.hi
+      order by z.seq desc limit 1) y
+    where l.space_id = p_space and l.session_id = p_session
+    order by y.seq desc limit 1;
+    after := 0;
+    if found then
+      after := snap.seq;
+      return query select 'p', snap.seq, null::bigint, null::bigint, null, null, null, null, null, null, null, snap.state;
+    end if;
+  end if;
+  if after < s.head then
+    return query
+      select 'e', v.seq, v.at, v.v::bigint, v.type, v.actor, v.key, v.kid, v.session_id, encode(v.prev_hash, 'hex'), encode(v.hash, 'hex'), convert_from(v.payload, 'UTF8')
+      from savefile.lineage l
+      join savefile.events v on v.space_id = l.space_id and v.session_id = l.src and v.seq between greatest(l.lo, after + 1) and least(l.hi, s.head)
+      where l.space_id = p_space and l.session_id = p_session and l.hi > after
+      order by v.seq;
+  end if;
+  return query
+    select 'd', r.attempt::bigint, null::bigint, r.epoch, r.step, r.state, r.token, r.outcome, r.type,
+      case when r.beat_at > now_at - p_ttl then 'fresh' else 'silent' end, null, convert_from(r.payload, 'UTF8')
+    from savefile.drafts r
+    where r.space_id = p_space and r.session_id = p_session and r.born >= s.answer_seq
+      and not exists (
+        select from savefile.events v where v.space_id = p_space and v.session_id = p_session
+          and v.key = case when r.step like 'tool@%' then 'x:result:' || substr(r.step, 6) else 'x:' || r.step end);
+  return query
+    select 'l', null::bigint, null::bigint, null::bigint, v.call, v.token, null, null, null, null, null, convert_from(v.payload, 'UTF8')
+    from savefile.evidence v where v.space_id = p_space and v.session_id = p_session;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.now_us()
+ RETURNS bigint
+ LANGUAGE sql
+AS $function$
+  select (extract(epoch from clock_timestamp()) * 1000000)::bigint
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.own_seq(p_space text, p_session text, p_key text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  return (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = p_key);
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.put_blob(p_space text, p_session text, p_media_type text, p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  name text := 'sha256:' || encode(sha256(p_content), 'hex');
+begin
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for key share;
+  if not found then return null; end if;
+  insert into savefile.blobs (space_id, hash, media_type, created_at, content)
+  values (p_space, name, p_media_type, savefile.now_us(), p_content) on conflict do nothing;
+  insert into savefile.blob_refs (space_id, session_id, hash) values (p_space, p_session, name) on conflict do nothing;
+  return name;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.put_definition(p_space text, p_body text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  bytes bytea := convert_to(p_body, 'UTF8');
+  name text := 'sha256:' || encode(sha256(bytes), 'hex');
+begin
+  insert into savefile.definitions (space_id, hash, body) values (p_space, name, bytes) on conflict do nothing;
+  return name;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.read_events(p_space text, p_session text, p_from bigint, p_to bigint, p_bytes bigint)
+ RETURNS TABLE(seq bigint, session_id text, type text, v integer, at bigint, actor text, key text, kid text, payload text, prev_hash text, hash text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  return query
+    select q.seq, q.session_id, q.type, q.v, q.at, q.actor, q.key, q.kid, convert_from(q.payload, 'UTF8'), encode(q.prev_hash, 'hex'), encode(q.hash, 'hex')
+    from (
+      select e.*, sum(octet_length(e.payload)) over (order by e.seq) - octet_length(e.payload) as before
+      from savefile.lineage l
+      join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq between greatest(l.lo, p_from) and least(l.hi, p_to)
+      where l.space_id = p_space and l.session_id = p_session and l.lo <= p_to and l.hi >= p_from) q
+    where q.before < p_bytes
+    order by q.seq;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'savefile: % of % is refused, what is written there never changes', tg_op, tg_table_name
+    using errcode = 'insufficient_privilege', hint = 'A log is corrected by further events; personal data is erased by destroying its key.';
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.release_draft(p_space text, p_session text, p_step text, p_token text, p_why text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  update savefile.drafts x set beat_at = null, released = p_why
+  where x.space_id = p_space and x.session_id = p_session and x.step = p_step and x.token = p_token and x.state = 'running'
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.save_snapshot(p_space text, p_session text, p_reducer integer, p_seq bigint, p_state text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  insert into savefile.snapshots (space_id, session_id, reducer_version, seq, state) values (p_space, p_session, p_reducer, p_seq, p_state)
+  on conflict do nothing;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.set_outlook(p_space text, p_session text, p_epoch bigint, p_head bigint, p_state text, p_due bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  due bigint := p_due;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  if due is null and exists (select from savefile.evidence x where x.space_id = p_space and x.session_id = p_session) then due := savefile.now_us(); end if;
+  update savefile.sessions x set state = p_state, due_at = due, updated_at = case when due is distinct from x.due_at then savefile.now_us() else x.updated_at end
+  where x.space_id = p_space and x.session_id = p_session and x.epoch = p_epoch and not x.closed and (p_head is null or x.head = p_head)
+    and (x.state, x.due_at) is distinct from (p_state, due);
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.structural_key(p_type text, p_subject text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+begin
+  return case p_type
+    when 'session_created' then 'x:created'
+    when 'forked' then 'x:forked'
+    when 'model_answered' then 'x:' || p_subject
+    when 'model_failed' then 'x:' || p_subject
+    when 'approval_requested' then 'x:request:' || p_subject
+    when 'approval_resolved' then 'x:approval:' || p_subject
+    when 'tool_started' then 'x:started:' || p_subject
+    when 'tool_finished' then 'x:result:' || p_subject
+    when 'result_arrived_late' then 'x:late:' || p_subject
+    when 'interrupted' then 'x:interrupted:' || p_subject
+    when 'turn_finished' then 'x:finished:' || p_subject
+    when 'session_closed' then 'x:closed'
+  end;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.sweep(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  n integer; total integer := 0;
+begin
+  for s in select * from savefile.sessions x where x.sweep_to is not null order by x.space_id, x.session_id limit 100 for no key update skip locked loop
+    delete from savefile.drafts x where x.ctid = any (array(
+      select y.ctid from savefile.drafts y
+      where y.space_id = s.space_id and y.session_id = s.session_id and y.born < s.sweep_to
+      order by y.born limit p_limit - total));
+    get diagnostics n = row_count;
+    total := total + n;
+    exit when total >= p_limit;
+    update savefile.sessions x set sweep_to = null where x.space_id = s.space_id and x.session_id = s.session_id;
+  end loop;
+  return total;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.take_due(p_limit integer, p_again bigint, p_ttl bigint)
+ RETURNS TABLE(space_id text, session_id text, stalls integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  now_at bigint := savefile.now_us();
+begin
+  return query
+    with due as materialized (
+      select s.space_id, s.session_id from savefile.sessions s
+      where s.due_at <= now_at and not exists (
+        select from savefile.drafts r
+        where r.space_id = s.space_id and r.session_id = s.session_id and r.born >= s.answer_seq and r.state = 'running' and r.beat_at > now_at - p_ttl)
+      order by s.due_at limit p_limit for no key update of s skip locked)
+    update savefile.sessions s set due_at = now_at + p_again, stalls = s.stalls + 1
+    from due d where s.space_id = d.space_id and s.session_id = d.session_id
+    returning s.space_id, s.session_id, s.stalls;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.write_deltas(p_spaces text[], p_sessions text[], p_steps text[], p_tokens text[], p_ns bigint[], p_kinds text[], p_bodies text[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  insert into savefile.draft_deltas (space_id, session_id, step, token, n, kind, body)
+  select * from unnest(p_spaces, p_sessions, p_steps, p_tokens, p_ns, p_kinds, p_bodies) on conflict do nothing
+$function$
+-- grants savefile_writer=X
