@@ -1,9 +1,18 @@
 /** Scripts that do not validate are refused at start, each with what would be right; templates do what they say. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { readConversation } from '../../dev/scripted-model/conversation'
 import { loadScript, type ScriptInput } from '../../dev/scripted-model/script'
 import { fillText, fillValue } from '../../dev/scripted-model/template'
 
 const rule = (say: object) => ({ name: 's', rules: [{ say }] }) as ScriptInput
+
+it('takes the example of docs/scripted-model.md, and the demo', () => {
+  const docs = readFileSync(path.join(__dirname, '..', '..', 'docs', 'scripted-model.md'), 'utf8')
+  const [, example] = /```json\n([\s\S]*?)```/.exec(docs) ?? []
+  expect(loadScript(JSON.parse(example ?? '') as ScriptInput).rules).toHaveLength(4)
+  expect(loadScript(path.join(__dirname, '..', '..', 'dev', 'scripts', 'demo.json')).name).toBe('demo')
+})
 
 it.each<[string, unknown, RegExp]>([
   ['an unknown field', rule({ txt: 'x' }), /rules\.0\.say: .*"txt"/],
