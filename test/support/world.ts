@@ -55,6 +55,8 @@ export interface WorldOptions {
   /** Another than the run's. */
   temporalAddress?: string
   databaseUrl?: string
+  /** On another Postgres than the run's; dropped at `close`. */
+  db?: TestDatabase
 }
 
 /** Looks until the fact holds, or fails naming it. */
@@ -67,7 +69,7 @@ export async function until(what: string, fact: () => Promise<boolean> | boolean
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const db = await createDatabase()
+  const db = options.db ?? (await createDatabase())
   const temporalAddress = options.temporalAddress ?? process.env['SAVEFILE_TEST_TEMPORAL_ADDRESS'] ?? ''
   const taskQueue = `test-${randomBytes(6).toString('hex')}`
   const model = await startScriptedModel({ script: options.script })
@@ -131,7 +133,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       await Promise.all(workers.map((worker) => worker.kill('SIGKILL')))
       await client.disconnect()
       await model.close()
-      await dropSchedule(temporalAddress, taskQueue)
+      // A server of the test's own takes its schedules with it.
+      if (options.temporalAddress === undefined) await dropSchedule(temporalAddress, taskQueue)
       await db.drop()
       await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })))
     },

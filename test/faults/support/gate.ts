@@ -1,0 +1,75 @@
+/**
+ * Exact moments, made with real locks of a real Postgres: a transaction of the test's own holds a row, so that whoever needs it stands
+ * there, is seen standing there, and can be killed, frozen or let go.
+ */
+import { Client } from 'pg'
+import { until } from '../../support/world'
+
+export interface Gate {
+  /** Waits until a statement that calls this function of ours stands at a lock. */
+  standsAt(name: string): Promise<void>
+  /** Ends the connections that stand at it: what they asked for never happens. */
+  cutOff(name: string): Promise<void>
+  /** Lets go. */
+  open(): Promise<void>
+}
+
+/** Holds what `sql` locks until `open`. */
+export async function closeGate(adminUrl: string, sql: string, values: unknown[] = []): Promise<Gate> {
+  const client = new Client({ connectionString: adminUrl })
+  client.on('error', () => undefined)
+  await client.connect()
+  await client.query('begin')
+  await client.query(sql, values)
+  const watcher = new Client({ connectionString: adminUrl })
+  watcher.on('error', () => undefined)
+  await watcher.connect()
+  const waiting = async (name: string): Promise<number[]> => {
+    const { rows } = await watcher.query<{ pid: number }>(
+      `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1`,
+      [`%savefile.${name}(%`],
+    )
+    return rows.map(({ pid }) => pid)
+  }
+  return {
+    standsAt: (name) => until(`${name} to stand at a lock`, async () => (await waiting(name)).length > 0),
+    async cutOff(name) {
+      for (const pid of await waiting(name)) await watcher.query('select pg_terminate_backend($1)', [pid])
+    },
+    async open() {
+      await client.query('rollback')
+      await Promise.all([client.end(), watcher.end()])
+    },
+  }
+}
+
+/** Nobody can append to this session, nor claim a step of it. */
+export function holdSession(adminUrl: string, session: string): Promise<Gate> {
+  return closeGate(adminUrl, 'select from savefile.sessions where session_id = $1 for update', [session])
+}
+
+/** Nobody can claim this step: the row that they would insert is being inserted. */
+export function holdStep(adminUrl: string, session: string, step: string): Promise<Gate> {
+  return closeGate(
+    adminUrl,
+    `insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state)
+     values ('default', $1, $2, 1, 1, 1, 'gate', 0, 'running')`,
+    [session, step],
+  )
+}
+
+/** One value of one row, as superuser. */
+export async function ask<T>(adminUrl: string, sql: string, values: unknown[] = []): Promise<T | undefined> {
+  const client = new Client({ connectionString: adminUrl })
+  await client.connect()
+  try {
+    const { rows } = await client.query<Record<string, T>>(sql, values)
+    return rows[0] && Object.values(rows[0])[0]
+  } finally {
+    await client.end()
+  }
+}
+
+export function draftState(adminUrl: string, session: string, step: string): Promise<string | undefined> {
+  return ask(adminUrl, 'select state from savefile.drafts where session_id = $1 and step = $2', [session, step])
+}
