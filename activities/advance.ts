@@ -11,10 +11,12 @@ import { nextStep, type Decision, type DraftView } from '../contract/next-step'
 import type { DraftRow, ExecutorLog, Look, Outlook, Owner } from '../contract/ports'
 import { emptyState, openCalls, phaseOf, type State } from '../contract/state'
 import { OVERDUE_MS, SNAPSHOT_EVERY } from '../contract/timing'
-import { Lru, fold } from './session-cache'
+import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface AdvanceDeps {
   log: ExecutorLog
+  /** Shared with executeTool, which finds its call there without asking Postgres. */
+  states: Lru<CachedState>
   profile: Profile
   sha256(text: string): string
   /** This cluster and the run that asks. */
@@ -28,8 +30,7 @@ export interface AdvanceDeps {
 const ROUNDS = 50
 
 export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promise<Advanced> {
-  const { log } = deps
-  const states = new Lru<{ state: State; snapshot: number }>(10_000)
+  const { log, states } = deps
 
   async function read(
     ref: SessionRef,
@@ -48,6 +49,16 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
     }
     states.set(ref, { state, snapshot })
     return { look, state }
+  }
+
+  /**
+   * What was just appended need not be read again. Only the database's clock is not known here, which the state keeps of nothing but the
+   * opening of a turn: then the events are read.
+   */
+  function remember(ref: SessionRef, { events, state }: Decision, head: number): void {
+    const cached = states.get(ref)
+    if (!cached || state.seq !== head || events.some((event) => event.type === 'turn_finished')) return
+    states.set(ref, { state, snapshot: cached.snapshot })
   }
 
   return async ({ ref, epoch: known, grace, neverBegan = [] }) => {
@@ -76,6 +87,7 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
         const appended = await log.append(ref, epoch, seen.look.head, decision.events, outlook, seen.look.evidence)
         if (appended.status === 'head_moved') continue
         if (appended.status !== 'appended') return { status: 'over' }
+        remember(ref, decision, appended.head)
       } else if (differs(seen.look.outlook, outlook, seen.look.now)) {
         await log.setOutlook(ref, epoch, outlook, seen.look.head)
       }

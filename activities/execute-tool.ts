@@ -5,13 +5,15 @@ import type { StepInput } from '../contract/activities'
 import { isSafe, toolNamed, type ToolSpec } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import type { NewEvent } from '../contract/events'
-import { parseStep } from '../contract/ids'
+import { parseStep, type SessionRef } from '../contract/ids'
 import type { DeltaSink, Tool, ToolContext, ToolResult } from '../contract/ports'
 import { emptyState, type CallState, type State } from '../contract/state'
 import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
-import { Lru, fold } from './session-cache'
+import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface ExecuteToolDeps extends StepDeps {
+  /** Shared with `advance`. */
+  states: Lru<CachedState>
   tools: ReadonlyMap<string, Tool>
   deltas: DeltaSink
   /** Runs a tool under its timeout; never throws for what is the tool's fault. */
@@ -27,18 +29,23 @@ interface Found {
 }
 
 export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => Promise<void> {
-  const states = new Lru<State>(10_000)
-
   /** The call, from the log: arguments never pass through Temporal. Null where it is no longer open. */
   async function find({ ref, epoch }: StepInput, id: string): Promise<Found | null> {
-    const had = states.get(ref)
-    const look = await deps.log.look(ref, epoch, had?.seq ?? null)
+    const here = await foundIn(deps.states.get(ref)?.state, ref, id)
+    if (here) return here
+    const had = deps.states.get(ref)
+    const look = await deps.log.look(ref, epoch, had?.state.seq ?? null)
     if (look.status !== 'ok') return null
-    const { state } = fold(had ?? look.snapshot?.state ?? emptyState, look.events)
-    states.set(ref, state)
-    const call = state.calls.find((c) => c.id === id && !c.finished)
-    const spec = call && toolNamed(await deps.log.definition(ref.space, call.definition), call.name)
-    return call && spec ? { call, spec, workFolder: state.workFolder } : null
+    const { state } = fold(had?.state ?? look.snapshot?.state ?? emptyState, look.events)
+    deps.states.set(ref, { state, snapshot: had?.snapshot ?? look.snapshot?.seq ?? 0 })
+    return foundIn(state, ref, id)
+  }
+
+  async function foundIn(state: State | undefined, ref: SessionRef, id: string): Promise<Found | null> {
+    const call = state?.calls.find((c) => c.id === id && c.started && !c.finished)
+    if (!state || !call) return null
+    const spec = toolNamed(await deps.log.definition(ref.space, call.definition), call.name)
+    return spec ? { call, spec, workFolder: state.workFolder } : null
   }
 
   return async (input) => {

@@ -34,6 +34,12 @@ export function fold(from: State, stored: readonly StoredEvent[]): { state: Stat
   return { state, known }
 }
 
+/** The state of a session at some seq, and up to where it is kept as a snapshot. */
+export interface CachedState {
+  state: State
+  snapshot: number
+}
+
 /** A least-recently-used map, bounded by a weight. */
 export class Lru<V> {
   private readonly entries = new Map<string, { value: V; weight: number }>()

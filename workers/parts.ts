@@ -6,6 +6,7 @@ import { createAdvance } from '../activities/advance'
 import { createCallModel } from '../activities/call-model'
 import { createExecuteTool } from '../activities/execute-tool'
 import { RunningSteps } from '../activities/running-steps'
+import { Lru, type CachedState } from '../activities/session-cache'
 import type { Profile, SessionActivities } from '../contract/activities'
 import type { Provider } from '../contract/ports'
 import { createExecutorLog } from '../log/executor-log'
@@ -26,6 +27,8 @@ export interface Parts {
   close(): Promise<void>
 }
 
+/** States are small, a few KB each. */
+const CACHED_STATES = 10_000
 /** A silent executor is one that has missed three beats. */
 const BEATS_PER_TTL = 4
 
@@ -41,6 +44,7 @@ export function createParts(
 ): Parts {
   const log = createExecutorLog(pool, { ttlMs })
   const deltas = createDeltaWriter(pool)
+  const states = new Lru<CachedState>(CACHED_STATES)
   const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
   const tools = new Map(builtinTools(host).map((tool) => [tool.name, tool]))
   const providers = createProviders(keys)
@@ -52,6 +56,7 @@ export function createParts(
       return {
         advance: createAdvance({
           log,
+          states,
           profile,
           sha256: (text) => createHash('sha256').update(text).digest('hex'),
           owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
@@ -66,7 +71,7 @@ export function createParts(
           viewVersion: VIEW_VERSION,
           costUsdMicros,
         }),
-        executeTool: createExecuteTool({ ...step, runTool }),
+        executeTool: createExecuteTool({ ...step, states, runTool }),
       }
     },
     async close() {
