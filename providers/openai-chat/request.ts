@@ -51,7 +51,7 @@ export async function encodeChat(request: ModelRequest, platform: string, raw: R
   /** Of the user message that is being put together: consecutive ones are one. */
   let open: Part[] = []
   const close = (): void => {
-    if (open.length > 0) messages.push({ role: 'user', content: userContent(open, compat) })
+    if (open.length > 0) messages.push({ role: 'user', content: userContent(open) })
     open = []
   }
   let before: ViewEntry['role'] | undefined
@@ -114,7 +114,7 @@ function shown(parts: readonly Part[], compat: Compat, seq: number, drop: Drop):
   })
 }
 
-function userContent(parts: readonly Part[], compat: Compat): string | ChatCompletionContentPart[] {
+function userContent(parts: readonly Part[]): string | ChatCompletionContentPart[] {
   if (parts.every((part) => part.kind === 'text')) return textOfParts(parts, '\n\n')
   return parts.map((part): ChatCompletionContentPart => {
     if (part.kind === 'text') return { type: 'text', text: part.text }

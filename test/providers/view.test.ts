@@ -1,0 +1,201 @@
+/** Views: in view order, and only ever longer (L9, L10). */
+import fc from 'fast-check'
+import type { KnownEvent, Payload } from '../../contract/events'
+import { VIEW_VERSION, buildView, newlyDropped } from '../../providers/view'
+import { toAnthropic, toChat, unmarked } from './support/calls'
+import { DEFINITION, randomSession } from './support/random-session'
+
+const HASH = `sha256:${'0'.repeat(64)}`
+const manifest = (prev: number, saw: number[]): Payload<'model_answered'>['manifest'] => ({
+  view: VIEW_VERSION,
+  definition: HASH,
+  prev,
+  saw,
+  dropped: [],
+  requestHash: '',
+})
+const event = <T extends KnownEvent['type']>(
+  seq: number,
+  type: T,
+  payload: Payload<T>,
+  actor = 'user:ann',
+): KnownEvent => ({ seq, at: seq, actor, type, payload }) as KnownEvent
+const message = (seq: number, text: string, actor?: string): KnownEvent =>
+  event(seq, 'message_received', { blocks: [{ type: 'text', text }], delivery: 'steer' }, actor)
+const answered = (seq: number, prev: number, saw: number[], blocks: Payload<'model_answered'>['blocks']): KnownEvent =>
+  event(seq, 'model_answered', {
+    step: `model@${saw[0] ?? 1}`,
+    provider: 'anthropic',
+    model: 'm',
+    blocks,
+    stop: 'end',
+    usage: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 },
+    timings: { startedAt: 0, totalMs: 0 },
+    manifest: manifest(prev, saw),
+    attempts: [],
+  })
+const finished = (seq: number, call: string, text: string, more: Partial<Payload<'tool_finished'>> = {}): KnownEvent =>
+  event(seq, 'tool_finished', { call, tool: 'read', outcome: 'ok', blocks: [{ type: 'text', text }], ...more })
+const asText = (events: KnownEvent[], saw?: number[]): string[] =>
+  buildView(events, DEFINITION, saw).entries.map((entry) => {
+    const text = (blocks: readonly { type: string; text?: string }[]): string =>
+      blocks.map((b) => b.text ?? b.type).join(' ')
+    return entry.role === 'results'
+      ? `results ${entry.results.map((r) => `${r.call}=${text(r.blocks)}`).join(' ')}`
+      : `${entry.role} ${text(entry.blocks as { type: string; text?: string }[])}`
+  })
+const calls = (...ids: string[]): Payload<'model_answered'>['blocks'] =>
+  ids.map((call) => ({ type: 'tool_call', call, name: 'read', args: '{}' }))
+
+test('a message that came during a model call stands after its answer', () => {
+  const events = [message(1, 'one'), message(2, 'meanwhile'), answered(3, 0, [1], [{ type: 'text', text: 'answer' }])]
+  expect(asText(events, [2])).toEqual(['user one', 'assistant answer', 'user meanwhile'])
+})
+
+test('results stand right after their calls and in their order, whatever came in between', () => {
+  const events = [
+    message(1, 'go'),
+    answered(2, 0, [1], calls('a', 'b')),
+    finished(3, 'b', 'B'),
+    message(4, 'hurry'),
+    finished(5, 'a', 'A'),
+  ]
+  expect(asText(events, [5, 3, 4])).toEqual([
+    'user go',
+    'assistant tool_call tool_call',
+    'results a=A b=B',
+    'user hurry',
+  ])
+})
+
+test('what no manifest names is not shown', () => {
+  const failed = event(2, 'model_failed', {
+    step: 'model@1',
+    class: 'overloaded',
+    retryable: true,
+    attempts: [],
+    message: 'busy',
+  })
+  const events = [
+    message(1, 'one'),
+    failed,
+    message(3, 'two'),
+    answered(4, 0, [1, 3], [{ type: 'text', text: 'x' }]),
+    message(5, 'later'),
+  ]
+  expect(asText(events)).toEqual(['user one', 'user two', 'assistant x'])
+})
+
+test('a call without a result is said to be unknown', () => {
+  const events = [message(1, 'go'), answered(2, 0, [1], calls('a', 'b')), finished(3, 'b', 'B')]
+  expect(asText(events, [3])[2]).toBe('results a=[unknown: it is not known whether this took effect] b=B')
+})
+
+test('unknown, denied and cancelled results say so, an edited call says with what it ran', () => {
+  const approved = event(3, 'approval_resolved', { call: 'a', decision: 'allow', scope: 'once', args: '{"n":2}' })
+  const events = [
+    message(1, 'go'),
+    answered(2, 0, [1], calls('a', 'b')),
+    approved,
+    finished(4, 'a', 'A'),
+    finished(5, 'b', 'no', { outcome: 'denied' }),
+  ]
+  expect(asText(events, [4, 5])[2]).toBe(
+    'results a=[Run with other arguments, as edited at the approval: {"n":2}] A b=[denied] no',
+  )
+})
+
+test('an interruption keeps the text that was said, and tells the model', () => {
+  const partial = [
+    {
+      step: 'model@1',
+      blocks: [
+        { type: 'reasoning' as const, text: 'hm' },
+        { type: 'text' as const, text: 'Once upon' },
+      ],
+    },
+  ]
+  const events = [message(1, 'tell'), event(2, 'interrupted', { turn: 1, by: 1, partial }), message(3, 'shorter')]
+  expect(asText(events, [1, 2, 3])).toEqual([
+    'user tell',
+    'assistant Once upon',
+    'user [The user interrupted here.]',
+    'user shorter',
+  ])
+})
+
+test('the model is told who speaks from the second speaker on, and what was said before is not rewritten', () => {
+  const events = [message(1, 'one'), message(2, 'two', 'user:bob'), message(3, 'three')]
+  expect(asText(events.slice(0, 1), [1])).toEqual(['user one'])
+  expect(asText(events, [1, 2, 3])).toEqual(['user one', 'user [bob] two', 'user [ann] three'])
+})
+
+test('files that are kept for people are not sent', () => {
+  const blob = { hash: HASH, bytes: 1, mediaType: 'text/plain' }
+  const events = [
+    message(1, 'go'),
+    answered(2, 0, [1], calls('a')),
+    finished(3, 'a', 'cut', {
+      blocks: [
+        { type: 'text', text: 'cut' },
+        { type: 'file', blob, kept: true },
+      ],
+    }),
+  ]
+  expect(asText(events, [3])[2]).toBe('results a=cut')
+})
+
+test('a manifest repeats nothing that an earlier one under the same definition said', () => {
+  const dropped = [2, 5, 6].map((seq) => ({ seq, what: 'reasoning', why: 'foreign' }))
+  const next = { definition: HASH, prev: 5, saw: [6] }
+  expect(newlyDropped(dropped, undefined, next)).toEqual(dropped)
+  expect(newlyDropped(dropped, manifest(0, []), next).map((d) => d.seq)).toEqual([5, 6])
+  expect(newlyDropped(dropped, manifest(0, []), { ...next, definition: `sha256:${'1'.repeat(64)}` })).toEqual(dropped)
+})
+
+const choices = fc.array(fc.noBias(fc.nat(100_000)), { minLength: 30, maxLength: 120 })
+
+test('L10: in any legal history each request extends the one before, entry by entry', () => {
+  let pairs = 0
+  fc.assert(
+    fc.property(choices, (list) => {
+      const { requests, due, events } = randomSession(list)
+      const views = [...requests.map((r) => r.view), ...(due ? [due] : []), buildView(events, DEFINITION)]
+      views.slice(1, -1).forEach((later, i) => {
+        const earlier = views[i]?.entries ?? []
+        expect(later.entries.slice(0, earlier.length)).toEqual(earlier)
+        pairs++
+      })
+      const last = requests.at(-1)?.view.entries ?? []
+      expect(views.at(-1)?.entries.slice(0, last.length)).toEqual(last)
+    }),
+    { numRuns: 300 },
+  )
+  expect(pairs).toBeGreaterThan(300)
+})
+
+test.each([
+  ['anthropic', toAnthropic],
+  ['openai-chat', toChat],
+] as const)(
+  'L10: in any legal history each %s request is valid and extends the one before, message by message',
+  async (_name, encode) => {
+    let pairs = 0
+    await fc.assert(
+      fc.asyncProperty(choices, async (list) => {
+        const { requests, due } = randomSession(list)
+        let earlier: unknown[] = []
+        for (const v of [...requests.map((r) => r.view), ...(due ? [due] : [])]) {
+          const { body, problems } = await encode(v)
+          expect(problems).toEqual([])
+          const messages = unmarked(body.messages)
+          expect(messages.slice(0, earlier.length)).toEqual(earlier)
+          if (earlier.length > 0) pairs++
+          earlier = messages
+        }
+      }),
+      { numRuns: 150 },
+    )
+    expect(pairs).toBeGreaterThan(150)
+  },
+)
