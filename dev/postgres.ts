@@ -23,12 +23,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { SavefileError } from '../contract/errors'
 import { canReach, findPrograms, SHARED_FOLDER, type Identity, type PostgresPrograms } from './postgres-binaries'
 import { freePort, processId, scrubbedEnv, stopProcess, waitUntil, type ProcessId } from './processes'
-import type { OnProgress } from './progress'
+import { whileWaiting, type OnProgress } from './progress'
 
 export interface PostgresOptions {
   /** Where the data is kept; made where it is missing. */
@@ -134,7 +133,7 @@ async function initialise(programs: PostgresPrograms, dataDir: string, options: 
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     const said = collect(child)
-    const code = await exitCode(child)
+    const code = await whileWaiting(options.onProgress, 'Postgres', 'making the data folder', exitCode(child))
     if (code !== 0) throw setupFailed(`initdb in ${dataDir} ended with ${code}`, said())
     rmSync(dataDir, { recursive: true, force: true })
     renameSync(half, dataDir)
@@ -210,20 +209,12 @@ async function launch(
 
   const url = `postgres://postgres:${encodeURIComponent(options.password)}@127.0.0.1:${port}/postgres`
   let refusal = ''
-  const began = Date.now()
-  const ready = await waitUntil(async () => {
+  const settled = waitUntil(async () => {
     if (over) return true
-    refusal = await refusalOf(url)
-    if (Date.now() - began > 1_000) {
-      options.onProgress({
-        what: 'Postgres',
-        state: 'progress',
-        detail: `waiting for it to answer, ${Math.round((Date.now() - began) / 1_000)} s`,
-      })
-      await sleep(980)
-    }
+    refusal = isReady(dataDir, child.pid) ? await refusalOf(url) : 'not ready'
     return refusal === '' || refusal === WRONG_PASSWORD
   }, START_MS)
+  const ready = await whileWaiting(options.onProgress, 'Postgres', 'waiting for it to answer', settled)
   if (over || !id) {
     const taken = /could not bind|Address already in use/.test(said())
     return {
@@ -249,6 +240,16 @@ async function launch(
   }
   child.unref()
   return { status: 'ready', server: { url, port, pid: id.pid, process: id, ended, stop } }
+}
+
+/**
+ * Its own word for it, in the first and the eighth line of its pid file: whoever answers at the port may be another server, where ours is
+ * about to end because the port is taken.
+ */
+function isReady(dataDir: string, pid: number | undefined): boolean {
+  const file = path.join(dataDir, 'postmaster.pid')
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
+  return Number(lines[0]) === pid && lines[7]?.trim() === 'ready'
 }
 
 const WRONG_PASSWORD = '28P01'

@@ -8,7 +8,7 @@ import { providersIn } from './model-choice'
 import { lockHolder } from './lock'
 import { nodeArgs } from './own-files'
 import { accepts, isAlive, processId, stopProcess } from './processes'
-import type { OnProgress, Progress } from './progress'
+import { whileWaiting, type OnProgress, type Progress } from './progress'
 import {
   isRunning,
   makeFolders,
@@ -58,7 +58,7 @@ export async function stopStack({ home, onProgress }: { home: string; onProgress
   const lived = isRunning(found)
   if (lived) {
     onProgress({ what: 'stack', state: 'start', detail: `stopping (process ${found.supervisor.pid})` })
-    await stopProcess(found.supervisor, 'SIGTERM', STOP_MS)
+    await whileWaiting(onProgress, 'stack', 'stopping', stopProcess(found.supervisor, 'SIGTERM', STOP_MS))
   }
   const after = readStack(home)
   const left = after && Object.values(after.processes).some((id) => isAlive(id))

@@ -19,7 +19,7 @@ import { providersIn, scriptedEnv } from './model-choice'
 import { packageRoot } from './own-files'
 import { startPostgres } from './postgres'
 import { freePort, isAlive, processId, stopProcess, type ProcessId } from './processes'
-import type { OnProgress } from './progress'
+import { whileWaiting, type OnProgress } from './progress'
 import { startScriptedModel } from './scripted-model/server'
 import { makeFolders, PARTS, readStack, stackPaths, writeStack } from './stack-state'
 import type { Kept, Part, ReadyStack, StackAddresses, StackState } from './stack-state'
@@ -153,9 +153,9 @@ class Supervisor {
       const id = this.processes[part]
       if (!this.parts[part] && !id) continue
       this.options.onProgress({ what: part, state: 'progress', detail: 'stopping' })
-      if (this.parts[part]) await this.parts[part].stop()
       // Still starting: only its process is known.
-      else if (id) await stopProcess(id, STOP_SIGNALS[part], 15_000)
+      const gone = this.parts[part]?.stop() ?? (id && stopProcess(id, STOP_SIGNALS[part], 15_000))
+      await whileWaiting(this.options.onProgress, part, 'stopping', Promise.resolve(gone))
       delete this.processes[part]
       this.write()
     }
@@ -198,7 +198,12 @@ class Supervisor {
     await makeDatabase(url, DATABASE)
     const ownerUrl = loginUrl(url, DATABASE, 'owner', passwords.owner)
     this.options.onProgress({ what: 'database', state: 'start', detail: 'migrations' })
-    const { revision, applied } = await migrate(ownerUrl)
+    const { revision, applied } = await whileWaiting(
+      this.options.onProgress,
+      'database',
+      'migrations',
+      migrate(ownerUrl),
+    )
     await makeLogins(url, passwords)
     this.options.onProgress({
       what: 'database',
@@ -255,11 +260,12 @@ class Supervisor {
   private async worker(env: NodeJS.ProcessEnv): Promise<void> {
     await this.keep('worker', async () => {
       this.options.onProgress({ what: 'worker', state: 'start', detail: 'starting' })
-      const worker = await startWorkerProcess({
+      const starting = startWorkerProcess({
         env,
         logFile: this.paths.workerLog,
         onSpawn: (id) => this.spawned('worker', id),
       })
+      const worker = await whileWaiting(this.options.onProgress, 'worker', 'waiting until it takes work', starting)
       this.options.onProgress({ what: 'worker', state: 'done', detail: `process ${worker.process.pid}` })
       return worker
     })

@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { SavefileError } from '../contract/errors'
 import { freePort, processId, scrubbedEnv, stopProcess, waitUntil, type ProcessId } from './processes'
-import type { OnProgress } from './progress'
+import { whileWaiting, type OnProgress } from './progress'
 
 export interface TemporalServerOptions {
   /** The `temporal` program. */
@@ -117,19 +117,8 @@ async function launch(
     child.once('error', end)
     child.once('exit', end)
   })
-  const began = Date.now()
-  let told = began
-  const ready = await waitUntil(async () => {
-    if (Date.now() - told > 1_000) {
-      told = Date.now()
-      onProgress({
-        what: 'Temporal',
-        state: 'progress',
-        detail: `waiting for the server, ${Math.round((told - began) / 1_000)} s`,
-      })
-    }
-    return over || (await serves(address, namespace))
-  }, START_MS)
+  const settled = waitUntil(async () => over || (await serves(address, namespace)), START_MS)
+  const ready = await whileWaiting(onProgress, 'Temporal', 'waiting for the server', settled)
   if (over || !id || !ready) {
     if (id) await stopProcess(id, 'SIGKILL', 0)
     const words = readFileSync(logFile, 'utf8').slice(from).trim().split('\n').slice(-8).join('\n')

@@ -44,7 +44,8 @@ export async function startWorkerProcess(options: {
   const id = child.pid === undefined ? null : processId(child.pid)
   if (id) options.onSpawn(id)
   const said = () => readFileSync(options.logFile).subarray(from).toString()
-  const ready = await waitUntil(() => over || READY.test(said()), START_MS)
+  // Not ready after a minute: it lives and tries again by itself (a Temporal that is away), so it is left to.
+  await waitUntil(() => over || READY.test(said()), START_MS)
   if (over || !id) {
     const words = said().trim().split('\n').slice(-8).join('\n')
     throw new SavefileError(
@@ -52,8 +53,6 @@ export async function startWorkerProcess(options: {
       `The worker ended before it took work. ${words ? `It said:\n${words}` : `See ${options.logFile}.`}`,
     )
   }
-  // Not ready after a minute: it lives and tries again by itself (a Temporal that is away), so it is left to.
-  void ready
   const stop = async () => {
     await stopProcess(id, 'SIGTERM', STOP_MS)
     await ended
