@@ -41,10 +41,11 @@ export interface Confinement {
 /** nobody and its group on Linux: the overflow ids, which own nothing. */
 const NOBODY = { uid: 65_534, gid: 65_534 }
 const TRIAL_MS = 5_000
-/** $1 our pid namespace, $2 our pid, $3 the work folder, $4 the user id that is meant, $5 whether the process table is to be another. */
+/** In a table of its own, the first process of /proc is one of the same namespace. $1 our pid namespace, $2 our pid, $3 the work folder, $4 the user id that is meant, $5 whether the process table is to be another. */
 const TRIAL = `
 [ "$(id -u)" = "$4" ] && [ -w "$3" ] && [ -x "$3" ] || exit 1
-if [ "$5" = own ]; then [ "$(readlink /proc/self/ns/pid)" != "$1" ]; else ! cat "/proc/$2/environ" >/dev/null 2>&1; fi
+mine=$(readlink /proc/self/ns/pid)
+if [ "$5" = own ]; then [ "$mine" != "$1" ] && [ "$(readlink /proc/1/ns/pid)" = "$mine" ]; else ! cat "/proc/$2/environ" >/dev/null 2>&1; fi
 `
 
 export function hostOf(env: Readonly<Record<string, string | undefined>>): Host {
@@ -124,7 +125,7 @@ function* candidates(host: Host, workFolder: string): Generator<Confinement> {
         kind: 'bwrap',
         says,
         ownProcessTable: true,
-        prefix: [...dieWithUs, bwrap, ...bwrapArgs(host, workFolder), '--'],
+        prefix: [...dieWithUs, bwrap, ...bwrapArgs(host, workFolder, user === undefined), '--'],
         user,
       }
     }
@@ -167,15 +168,17 @@ function* candidates(host: Host, workFolder: string): Generator<Confinement> {
   }
 }
 
-function bwrapArgs(host: Host, workFolder: string): string[] {
+/** `ownHome`: it runs as the user whose home that is, so programs below it are its programs too. */
+function bwrapArgs(host: Host, workFolder: string, ownHome: boolean): string[] {
   const hidden = [host.home, '/run/user']
     .filter((path) => path !== '/' && existsSync(path))
     .flatMap((path) => ['--tmpfs', path])
-  const programs = host.path
-    .split(delimiter)
-    .filter((path) => isInside(host.home, path) && existsSync(path))
-    .map((path) => installOf(host.home, path))
-    .flatMap((path) => ['--ro-bind', path, path])
+  const below = host.path.split(delimiter).filter((path) => ownHome && isInside(host.home, path) && existsSync(path))
+  const programs = [...new Set(below.map((path) => installOf(host.home, path)))].flatMap((path) => [
+    '--ro-bind',
+    path,
+    path,
+  ])
   const own = ['--die-with-parent', '--unshare-pid', '--unshare-ipc', '--cap-drop', 'ALL']
   return [
     ...own,

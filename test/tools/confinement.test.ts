@@ -1,6 +1,17 @@
 /** What a command can find and do, under every confinement that holds on this host. */
 import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import {
   confinementsHere,
@@ -128,6 +139,23 @@ describe('confinement', () => {
       if (confinement.kind === 'bwrap') expect(text).toContain('Read-only file system')
     })
     rmSync(elsewhere, { recursive: true })
+  })
+
+  it('hides the home folder in bubblewrap, and leaves the programs below it', async () => {
+    const home = mkdtempSync('/var/tmp/savefile-home-')
+    chmodSync(home, 0o755)
+    writeFileSync(join(home, '.netrc'), SECRET)
+    mkdirSync(join(home, '.tools/bin'), { recursive: true })
+    writeFileSync(join(home, '.tools/bin/greet'), '#!/bin/sh\necho greetings\n', { mode: 0o755 })
+    const context = newContext(openFolder())
+    const other = { ...host, home, path: `${host.path}:${home}/.tools/bin` }
+    for (const confinement of await confinementsHere(other, context.workFolder)) {
+      const tool = createRunCommand({ host: other, confine: () => Promise.resolve(confinement) })
+      const text = textsOf(await tool.run(JSON.stringify({ command: `cat ${home}/.netrc; greet` }), context))
+      expect(text.includes(SECRET)).toBe(confinement.kind !== 'bwrap')
+      if (!confinement.user || confinement.kind !== 'bwrap') expect(text).toContain('greetings')
+    }
+    rmSync(home, { recursive: true })
   })
 
   it('ends the whole group at the timeout, and where the process table is its own also what left the group', async () => {

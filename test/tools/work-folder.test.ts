@@ -161,13 +161,14 @@ describe('the work folder', () => {
     mkdirSync(inner)
     writeFileSync(join(inner, 'secret.txt'), 'harmless')
     const swapper = `
-      const fs = require('node:fs'); const [dir, out] = process.argv.slice(1)
+      const fs = require('node:fs')
+      const [dir, out] = process.argv.slice(1)
+      // In a gap write_file may make the folder anew, even while it is being removed.
+      const insist = (what) => { for (;;) try { return what() } catch (error) { if (error.code === 'ENOENT') throw error } }
       for (const end = Date.now() + 1500; Date.now() < end;) {
         fs.renameSync(dir, dir + '.away')
-        // In the gap write_file may have made the folder anew.
-        try { fs.symlinkSync(out, dir) } catch { fs.rmSync(dir, { recursive: true, force: true }) }
-        fs.rmSync(dir, { force: true, recursive: true })
-        try { fs.renameSync(dir + '.away', dir) } catch { fs.rmSync(dir, { recursive: true, force: true }); fs.renameSync(dir + '.away', dir) }
+        try { fs.symlinkSync(out, dir) } catch {}
+        insist(() => { fs.rmSync(dir, { recursive: true, force: true }); fs.renameSync(dir + '.away', dir) })
       }`
     const child = spawn(process.execPath, ['-e', swapper, inner, outside], { stdio: 'inherit' })
     let running = true
