@@ -8,7 +8,7 @@ import { until } from '../../support/world'
 export interface Gate {
   /** Waits until a statement that calls this function of ours stands at a lock. */
   standsAt(name: string): Promise<void>
-  /** Ends the connections that stand at it: what they asked for never happens. */
+  /** Ends the connections that stand at it because of this gate: what they asked for never happens. */
   cutOff(name: string): Promise<void>
   /** Lets go. */
   open(): Promise<void>
@@ -21,13 +21,15 @@ export async function closeGate(adminUrl: string, sql: string, values: unknown[]
   await client.connect()
   await client.query('begin')
   await client.query(sql, values)
+  const { rows: own } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const holder = own[0]?.pid ?? 0
   const watcher = new Client({ connectionString: adminUrl })
   watcher.on('error', () => undefined)
   await watcher.connect()
   const waiting = async (name: string): Promise<number[]> => {
     const { rows } = await watcher.query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1`,
-      [`%savefile.${name}(%`],
+      `select pid from pg_stat_activity where $2 = any (pg_blocking_pids(pid)) and query like $1`,
+      [`%savefile.${name}(%`, holder],
     )
     return rows.map(({ pid }) => pid)
   }
@@ -72,4 +74,8 @@ export async function ask<T>(adminUrl: string, sql: string, values: unknown[] = 
 
 export function draftState(adminUrl: string, session: string, step: string): Promise<string | undefined> {
   return ask(adminUrl, 'select state from savefile.drafts where session_id = $1 and step = $2', [session, step])
+}
+
+export async function headOf(adminUrl: string, session: string): Promise<number> {
+  return Number(await ask(adminUrl, 'select head from savefile.sessions where session_id = $1', [session]))
 }

@@ -78,7 +78,8 @@ export async function ownTemporal(): Promise<OwnTemporal> {
     async startAgain(how) {
       if (how === 'empty') for (const file of ['', '-wal', '-shm']) rmSync(`${dbFile}${file}`, { force: true })
       // The port is ours again once the dead server's sockets are gone.
-      if (!(await waitUntil(async () => (await freePort(port)) === port, 20_000))) throw new Error(`port ${port} is taken`)
+      if (!(await waitUntil(async () => (await freePort(port)) === port, 20_000)))
+        throw new Error(`port ${port} is taken`)
       server = await launch()
     },
     async close() {
