@@ -158,7 +158,11 @@ export const running = (step: string, fresh = true): DraftView => ({
   outcome: null,
   result: null,
 })
-export const closedRow = (step: string, outcome: 'unknown' | 'cancelled', partial?: DraftView['partial']): DraftView => ({
+export const closedRow = (
+  step: string,
+  outcome: 'unknown' | 'cancelled',
+  partial?: DraftView['partial'],
+): DraftView => ({
   ...running(step, false),
   state: 'closed',
   outcome,
@@ -170,6 +174,7 @@ export const finishedRow = (step: string, result: NewEvent): DraftView => ({
   result: result as DraftView['result'],
 })
 /** The finished row of the model step that is due in `s`. */
-export const modelRow = (s: State, calls: (string | CallSpec)[] = []): DraftView => finishedRow(modelStep(s.due), answered(s, calls))
+export const modelRow = (s: State, calls: (string | CallSpec)[] = []): DraftView =>
+  finishedRow(modelStep(s.due), answered(s, calls))
 export const toolRow = (s: State, i = 0, outcome: Outcome = 'ok'): DraftView =>
   finishedRow(toolStep(callAt(s, i)), finished(s, outcome, i))

@@ -22,7 +22,11 @@ function decide(s: State, env: Env = g.env()): Decision {
 }
 const brief = (d: Decision) => ({
   events: d.events.map((e) =>
-    'outcome' in e.payload ? `${e.type}:${e.payload.outcome}` : 'reason' in e.payload ? `${e.type}:${e.payload.reason}` : e.type,
+    'outcome' in e.payload
+      ? `${e.type}:${e.payload.outcome}`
+      : 'reason' in e.payload
+        ? `${e.type}:${e.payload.reason}`
+        : e.type,
   ),
   closes: d.closes.map((c) => `${c.step}:${c.outcome}${c.token === null ? ':absent' : ''}`),
   run: d.run.map((r) => r.step),
@@ -80,7 +84,12 @@ describe('a model call is due (rules 5, 13 and 16 c)', () => {
   it('ends the turn after an answer without calls, and opens the next with what was queued', () => {
     const s = g.then(due, g.message('queue'))
     const d = decide(s, g.env({ drafts: [g.modelRow(due)] }))
-    expect(brief(d)).toEqual({ events: ['model_answered', 'turn_finished:done'], closes: [], run: ['model@3'], waiting: 'steps' })
+    expect(brief(d)).toEqual({
+      events: ['model_answered', 'turn_finished:done'],
+      closes: [],
+      run: ['model@3'],
+      waiting: 'steps',
+    })
   })
   it('calls again for a steering message that the answer had not seen', () => {
     const s = g.then(due, g.message('steer'))

@@ -5,12 +5,30 @@
 import type { NewEvent } from '../../contract/events'
 import { callId, parseStep } from '../../contract/ids'
 import type { DraftView } from '../../contract/next-step'
-import { DEFINITION, entry, HASH, intern, keyOf, type Folded, type Look, type Proc, type Row, type Rules, type Switch, type World } from './world'
+import {
+  DEFINITION,
+  entry,
+  HASH,
+  intern,
+  keyOf,
+  type Folded,
+  type Look,
+  type Proc,
+  type Row,
+  type Rules,
+  type Switch,
+  type World,
+} from './world'
 
 export interface Store {
   fold(log: readonly number[]): Folded
   look(w: World, s: number, epoch: number, grace: boolean, sig: number): Look
-  appendExecutor(w: World, s: number, epoch: number, look: Look): 'stale_epoch' | 'head_moved' | 'closed' | 'appended' | 'nothing'
+  appendExecutor(
+    w: World,
+    s: number,
+    epoch: number,
+    look: Look,
+  ): 'stale_epoch' | 'head_moved' | 'closed' | 'appended' | 'nothing'
   appendPerson(w: World, s: number, event: NewEvent, client: string): void
   has(w: World, s: number, key: string): boolean
   hasInLineage(w: World, s: number, key: string): boolean
@@ -18,10 +36,16 @@ export interface Store {
   holder(w: World, s: number, step: string, row: Row): (Proc & { k: 'step' }) | undefined
 }
 
-export const stepProcs = (w: World): (Proc & { k: 'step' })[] => w.procs.filter((p): p is Proc & { k: 'step' } => p.k === 'step')
+export const stepProcs = (w: World): (Proc & { k: 'step' })[] =>
+  w.procs.filter((p): p is Proc & { k: 'step' } => p.k === 'step')
 const token = (row: Row): string => `${row.e}/${row.a}`
 
-export function makeStore(fold: (log: readonly number[]) => Folded, rules: Rules, on: ReadonlySet<Switch>, answers: readonly string[][]): Store {
+export function makeStore(
+  fold: (log: readonly number[]) => Folded,
+  rules: Rules,
+  on: ReadonlySet<Switch>,
+  answers: readonly string[][],
+): Store {
   const looks = new Map<string, Look>()
 
   const holder: Store['holder'] = (w, s, step, row) =>
@@ -35,6 +59,11 @@ export function makeStore(fold: (log: readonly number[]) => Folded, rules: Rules
       return { type: 'tool_finished', payload: { call: what.call, tool: kind, outcome: 'ok', blocks: [] } }
     }
     const calls = answers[f.answers] ?? []
+    if (calls[0] === 'fail')
+      return {
+        type: 'model_failed',
+        payload: { step, class: 'overloaded', retryable: true, attempts: [], message: '' },
+      }
     return {
       type: 'model_answered',
       payload: {
@@ -107,7 +136,8 @@ export function makeStore(fold: (log: readonly number[]) => Folded, rules: Rules
     if (l.closes.length > 0) {
       for (const { step, token: seen, outcome } of l.closes) {
         const row = ses.drafts[step]
-        if (row ? row.st === 'c' && token(row) === seen : seen === null) ses.drafts[step] = { st: 'x', o: outcome, e: epoch, a: 0 }
+        if (row ? row.st === 'c' && token(row) === seen : seen === null)
+          ses.drafts[step] = { st: 'x', o: outcome, e: epoch, a: 0 }
       }
       return 'closed'
     }

@@ -45,6 +45,8 @@ export interface Budget {
   until?: string
 }
 
+/** Held: in a test's realm every look at a global is slow, and this one is taken per character. */
+const { imul } = Math
 let high = 0
 let low = 0
 function fingerprint(text: string): void {
@@ -52,15 +54,15 @@ function fingerprint(text: string): void {
   let b = 0x1b873593
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
-    a = Math.imul(a ^ c, 0x01000193)
-    b = (Math.imul(b ^ c, 0x85ebca6b) + 0x9e3779b1) | 0
+    a = imul(a ^ c, 0x01000193)
+    b = (imul(b ^ c, 0x85ebca6b) + 0x9e3779b1) | 0
     b = (b << 13) | (b >>> 19)
   }
   a ^= a >>> 15
-  a = Math.imul(a, 0x9e3779b1)
+  a = imul(a, 0x9e3779b1)
   a ^= a >>> 13
   b ^= b >>> 16
-  b = Math.imul(b, 0x85ebca6b)
+  b = imul(b, 0x85ebca6b)
   b ^= b >>> 13
   high = a >>> 0
   low = b >>> 0 || 1
@@ -77,7 +79,7 @@ class Seen {
   /** The id under which the state is known, or -1 after remembering it under `fresh`. */
   put(x: number, y: number, fresh: number): number {
     if (this.n * 10 > this.cap * 6) this.grow()
-    let i = ((x ^ Math.imul(y, 0x9e3779b1)) >>> 0) & (this.cap - 1)
+    let i = ((x ^ imul(y, 0x9e3779b1)) >>> 0) & (this.cap - 1)
     while (this.b[i] !== 0) {
       if (this.a[i] === x && this.b[i] === y) return this.id[i]!
       i = (i + 1) & (this.cap - 1)
@@ -230,8 +232,11 @@ export interface Walked<W> {
 }
 
 /** Random walks, for scopes too wide to exhaust. The seed gives the same walks again. */
-export function walk<W>(model: Model<W>, { seconds, seed, walks: most = Infinity }: { seconds: number; seed: number; walks?: number }): Walked<W> {
-  let x = Math.imul(seed, 2654435761) >>> 0 || 1
+export function walk<W>(
+  model: Model<W>,
+  { seconds, seed, walks: most = Infinity }: { seconds: number; seed: number; walks?: number },
+): Walked<W> {
+  let x = imul(seed, 2654435761) >>> 0 || 1
   const random = (): number => {
     x ^= x << 13
     x >>>= 0
@@ -245,7 +250,12 @@ export function walk<W>(model: Model<W>, { seconds, seed, walks: most = Infinity
   while (walks < most && Date.now() - t0 < seconds * 1000) {
     let world = model.decode(model.encode(model.init()))
     const names: string[] = []
-    const stopAt = (what: string): Walked<W> => ({ walks, steps, ms: Date.now() - t0, found: [{ what, depth: names.length, names, world }] })
+    const stopAt = (what: string): Walked<W> => ({
+      walks,
+      steps,
+      ms: Date.now() - t0,
+      found: [{ what, depth: names.length, names, world }],
+    })
     walks++
     for (;;) {
       const actions = model.actions(world)

@@ -9,7 +9,11 @@ type At = { s?: number; c?: number }
 export const queue = (id: string, at: At = {}): PersonStep => ({ do: 'msg', id, delivery: 'queue', ...at })
 export const steer = (id: string, at: At = {}): PersonStep => ({ do: 'msg', id, delivery: 'steer', ...at })
 export const interrupt = (id: string, at: At = {}): PersonStep => ({ do: 'msg', id, delivery: 'interrupt', ...at })
-export const stop = (seen?: (PersonStep & { do: 'stop' })['seen'], at: At = {}): PersonStep => ({ do: 'stop', seen, ...at })
+export const stop = (seen?: (PersonStep & { do: 'stop' })['seen'], at: At = {}): PersonStep => ({
+  do: 'stop',
+  seen,
+  ...at,
+})
 export const allow = (at: At = {}): PersonStep => ({ do: 'approve', decision: 'allow', ...at })
 export const deny = (at: At = {}): PersonStep => ({ do: 'approve', decision: 'deny', ...at })
 export const finish = (at: At = {}): PersonStep => ({ do: 'finish', ...at })
@@ -19,17 +23,23 @@ export const F: Scope['faults'] = { freeze: 2, crash: 1, loss: 1, dup: 1, lose: 
 const F2: Scope['faults'] = { ...F, loss: 2 }
 const child = { s: 1 }
 
-/** [faults in CI, faults on demand] */
-const scope = (total: [ci: number, deep: number], people: PersonStep[][], answers: string[][], more: Partial<Scope> = {}): Case => ({
-  ci: total[0],
-  deep: total[1],
-  scope: { people, answers, faults: F, total: total[0], ...more },
-})
 export interface Case {
-  ci: number
+  /** How many faults fall together in CI; null: too large for CI. */
+  ci: number | null
+  /** On demand. */
   deep: number
   scope: Scope
 }
+const scope = (
+  [ci, deep]: [Case['ci'], number],
+  people: PersonStep[][],
+  answers: string[][],
+  more: Partial<Scope> = {},
+): Case => ({
+  ci,
+  deep,
+  scope: { people, answers, faults: F, total: ci ?? 0, ...more },
+})
 const soft = { soft: true }
 const wait = { mayWait: true }
 
@@ -38,6 +48,8 @@ export const HOLD: Record<string, Case> = {
   'two queued': scope([1, 2], [[queue('m1')], [queue('m2')]], [[]], { faults: { ...F, freeze: 1 }, ...soft }),
   steer: scope([0, 1], [[queue('m1')], [steer('m2')]], [['i']], soft),
   'steer without a tool': scope([1, 2], [[queue('m1')], [steer('m2')]], [[]], soft),
+  'a model call fails': scope([1, 2], [[queue('m1')], [queue('m2')]], [['fail']], soft),
+  'stop as a call fails': scope([1, 1], [[queue('m1')], [stop()]], [['fail']]),
   unsafe: scope([1, 3], [[queue('m1')]], [['u']], { faults: F2, ...soft }),
   idempotent: scope([1, 3], [[queue('m1')]], [['i']], { faults: F2, ...soft }),
   'two in parallel': scope([1, 2], [[queue('m1')]], [['u', 'i']], soft),
@@ -52,23 +64,60 @@ export const HOLD: Record<string, Case> = {
   'two stops': scope([0, 1], [[queue('m1')], [stop()], [stop()]], [['u']]),
   'stop at an approval': scope([0, 1], [[queue('m1')], [allow()], [stop()]], [['ua']], wait),
   'interrupting message': scope([0, 1], [[queue('m1')], [interrupt('m2')]], [['u']]),
-  'two clusters': scope([1, 1], [[queue('m1')], [queue('m2', { c: 1 })]], [[]], { clusters: 2, faults: { steal: 1, freeze: 1 }, ...soft }),
+  'two clusters': scope([0, 1], [[queue('m1')], [queue('m2', { c: 1 })]], [[]], {
+    clusters: 2,
+    faults: { steal: 1, freeze: 1 },
+    ...soft,
+  }),
   'two clusters, unsafe': scope([1, 2], [[queue('m1')]], [['u']], { clusters: 2, faults: { ...F, steal: 2 }, ...soft }),
-  'two clusters, stop': scope([0, 1], [[queue('m1')], [stop('model_answered', { c: 1 })]], [['u']], { clusters: 2, faults: { ...F, steal: 1 } }),
+  'two clusters, stop': scope([0, 1], [[queue('m1')], [stop('model_answered', { c: 1 })]], [['u']], {
+    clusters: 2,
+    faults: { ...F, steal: 1 },
+  }),
   'deferred twice': scope([1, 2], [[queue('m1')], [finish()], [finish()]], [['d']]),
   'deferred and stop': scope([0, 1], [[queue('m1')], [finish()], [stop()]], [['d']]),
   'fork anywhere': scope([0, 0], [[queue('m1')], [fork()], [allow(child)]], [['u']]),
-  'fork anywhere, a fault': scope([1, 1], [[queue('m1')], [fork('tool_started')]], [['u']], { faults: { crash: 1, loss: 1 } }),
-  'fork and stop': scope([0, 0], [[queue('m1')], [stop('model_answered')], [fork('tool_started')], [allow(child)]], [['u']], wait),
-  'fork of a stopped turn': scope([0, 1], [[queue('m1')], [stop('model_answered')], [fork('interrupted')]], [['u']], wait),
-  'fork at an approval': scope([0, 0], [[queue('m1'), allow()], [fork('approval_resolved')], [allow(child)]], [['ua']]),
-  'fork at a request': scope([0, 0], [[queue('m1'), allow()], [fork('approval_requested')], [allow(child)]], [['ua']]),
-  'fork beside two tools': scope([0, 0], [[queue('m1')], [fork('tool_started')], [allow(child)]], [['u', 'i']]),
-  'fork of a deferred call': scope([0, 0], [[queue('m1')], [finish()], [fork('tool_started')], [finish(child)]], [['d']], wait),
+  'fork anywhere, a fault': scope([0, 1], [[queue('m1')], [fork('tool_started')]], [['u']], {
+    faults: { crash: 1, loss: 1 },
+  }),
+  'fork and stop': scope(
+    [0, 0],
+    [[queue('m1')], [stop('model_answered')], [fork('tool_started')], [allow(child)]],
+    [['u']],
+    wait,
+  ),
+  'fork of a stopped turn': scope(
+    [0, 1],
+    [[queue('m1')], [stop('model_answered')], [fork('interrupted')]],
+    [['u']],
+    wait,
+  ),
+  'fork at an approval': scope([0, 0], [[queue('m1'), allow()], [fork('approval_resolved')]], [['ua']], wait),
+  'fork at a request': scope([0, 0], [[queue('m1')], [fork('approval_requested')], [allow(child)]], [['ua']], wait),
+  'fork at an approval, both go on': scope(
+    [null, 0],
+    [[queue('m1'), allow()], [fork('approval_resolved')], [allow(child)]],
+    [['ua']],
+  ),
+  'fork at a request, both go on': scope(
+    [null, 0],
+    [[queue('m1'), allow()], [fork('approval_requested')], [allow(child)]],
+    [['ua']],
+  ),
+  'fork beside two tools': scope([null, 0], [[queue('m1')], [fork('tool_started')], [allow(child)]], [['u', 'i']]),
+  'fork of a deferred call': scope(
+    [0, 0],
+    [[queue('m1')], [finish()], [fork('tool_started')], [finish(child)]],
+    [['d']],
+    wait,
+  ),
   'no worker': scope([1, 2], [[queue('m1')], [stop('tool_started')]], [['u']], { faults: { noworker: 1, freeze: 1 } }),
   'unknown, then again': scope([1, 2], [[queue('m1')]], [['u'], ['u']], soft),
   'swept drafts': scope([2, 3], [[queue('m1')]], [['u']], { sweep: true }),
-  'swept after a stop': scope([1, 3], [[queue('m1')], [stop()]], [['u']], { sweep: true, faults: { freeze: 1, loss: 1 } }),
+  'swept after a stop': scope([1, 3], [[queue('m1')], [stop()]], [['u']], {
+    sweep: true,
+    faults: { freeze: 1, loss: 1 },
+  }),
   'no reconciler': scope([0, 0], [[queue('m1'), allow()], [queue('m2')]], [['ua']], { noReconciler: true, faults: {} }),
 }
 
@@ -91,7 +140,14 @@ export const WIDE: Record<string, Scope> = {
     mayWait: true,
   },
   forks: {
-    people: [[queue('m1'), allow(), queue('m3')], [fork()], [allow(child), queue('m4', child)], [allow(child)], [finish(), finish()], [stop(undefined, child)]],
+    people: [
+      [queue('m1'), allow(), queue('m3')],
+      [fork()],
+      [allow(child), queue('m4', child)],
+      [allow(child)],
+      [finish(), finish()],
+      [stop(undefined, child)],
+    ],
     answers: [['ua', 'i', 'd'], ['u']],
     faults: many,
     total: 4,

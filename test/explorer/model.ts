@@ -7,7 +7,19 @@ import { makeStore } from './database'
 import type { Model } from './engine'
 import { makeActions } from './processes'
 import type { Scope } from './scope'
-import { entry, FAULTS, HASH, intern, isDeferredKind, isSafeKind, keyOf, makeReader, realRequest, type Rules, type World } from './world'
+import {
+  entry,
+  FAULTS,
+  HASH,
+  intern,
+  isDeferredKind,
+  isSafeKind,
+  keyOf,
+  makeReader,
+  realRequest,
+  type Rules,
+  type World,
+} from './world'
 
 const REAL: Rules = { reduce, nextStep, request: realRequest }
 
@@ -60,13 +72,15 @@ export function makeModel(scope: Scope): Model<World> {
         if (!isSafeKind(c.kind) && n > 1) return `effect of an unsafe tool twice ~ ${c.id}`
         if (c.finished <= inherited) continue
         if (c.outcome === 'ok' && n === 0) return 'recorded as ok without an effect'
-        if ((c.outcome === 'cancelled' || c.outcome === 'denied') && n > 0) return `recorded as ${c.outcome}, yet it took effect`
+        if ((c.outcome === 'cancelled' || c.outcome === 'denied') && n > 0)
+          return `recorded as ${c.outcome}, yet it took effect`
         if (scope.soft && c.outcome === 'unknown' && c.answer > inherited && !w.claimed[`${s}>${c.id}`])
           return 'recorded as unknown, though it provably never began'
       }
     }
     for (const [id, x] of family)
-      if (!isSafeKind(x.kind) && x.n > x.may) return `effect of an unsafe tool twice in a family of forks without a decision in the fork ~ ${id}`
+      if (!isSafeKind(x.kind) && x.n > x.may)
+        return `effect of an unsafe tool twice in a family of forks without a decision in the fork ~ ${id}`
     const dear = Object.entries(w.paid).find(([, n]) => scope.maxPaid !== undefined && n > scope.maxPaid)
     return dear ? `one step paid for ${dear[1]} times ~ ${dear[0]}` : null
   }
@@ -78,11 +92,13 @@ export function makeModel(scope: Scope): Model<World> {
       if (f.truth.turn && !f.tried.turn) return 'a message was never answered'
       if (!f.tried.turn) continue
       const l = store.look(w, s, -1, false, 0)
-      if (l.events.length + l.closes.length + l.run.length > 0) return 'stuck: there is work, all is quiet, nothing will happen'
+      if (l.events.length + l.closes.length + l.run.length > 0)
+        return 'stuck: there is work, all is quiet, nothing will happen'
       if (!scope.mayWait) return 'ends waiting for a person who has no more to say'
     }
     if (!on.has('waitOpen') && w.runs.flat().some((run) => run !== null)) return 'a run stays open for nothing'
-    if (scope.mustInterrupt && !w.ses[0]!.log.some((id) => entry(id).event.type === 'interrupted')) return 'an interrupt was lost'
+    if (scope.mustInterrupt && !w.ses[0]!.log.some((id) => entry(id).event.type === 'interrupted'))
+      return 'an interrupt was lost'
     return null
   }
 

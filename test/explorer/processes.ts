@@ -7,7 +7,21 @@ import { parseStep } from '../../contract/ids'
 import type { Action } from './engine'
 import type { Scope } from './scope'
 import { stepProcs, type Store } from './database'
-import { entry, HASH, intern, isDeferredKind, isSafeKind, keyOf, type Fault, type Look, type Proc, type Rules, type Run, type Switch, type World } from './world'
+import {
+  entry,
+  HASH,
+  intern,
+  isDeferredKind,
+  isSafeKind,
+  keyOf,
+  type Fault,
+  type Look,
+  type Proc,
+  type Rules,
+  type Run,
+  type Switch,
+  type World,
+} from './world'
 
 type StepProc = Proc & { k: 'step' }
 const say = (l: Look): string =>
@@ -19,7 +33,12 @@ const say = (l: Look): string =>
 const describe = (e: NewEvent): string => e.type + ('outcome' in e.payload ? `:${e.payload.outcome}` : '')
 const bump = (counts: Record<string, number>, key: string): number => (counts[key] = (counts[key] ?? 0) + 1)
 
-export function makeActions(scope: Scope, store: Store, rules: Rules, on: ReadonlySet<Switch>): (w: World) => Action<World>[] {
+export function makeActions(
+  scope: Scope,
+  store: Store,
+  rules: Rules,
+  on: ReadonlySet<Switch>,
+): (w: World) => Action<World>[] {
   const clusters = scope.clusters ?? 1
 
   const mine = (w: World, p: StepProc): Run | null => {
@@ -27,7 +46,16 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
     return run && run.epoch === p.e && run.flight[p.step] === p.a ? run : null
   }
   const startRun = (w: World, c: number, s: number): void => {
-    w.runs[c]![s] = { id: ++w.runIds, epoch: 0, st: 'claim', nudged: false, grace: true, flight: {}, look: null, sig: 0 }
+    w.runs[c]![s] = {
+      id: ++w.runIds,
+      epoch: 0,
+      st: 'claim',
+      nudged: false,
+      grace: true,
+      flight: {},
+      look: null,
+      sig: 0,
+    }
   }
   const wake = (run: Run): void => {
     if (run.st === 'wait' || run.st === 'ask' || run.st === 'grace') run.st = 'look'
@@ -141,10 +169,17 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       if (!step.noNudge) n.nudges[c]![s]!++
     }
     if (step.do === 'msg') {
-      const event: NewEvent = { type: 'message_received', payload: { blocks: [{ type: 'text', text: step.id }], delivery: step.delivery } }
+      const event: NewEvent = {
+        type: 'message_received',
+        payload: { blocks: [{ type: 'text', text: step.id }], delivery: step.delivery },
+      }
       add(`person ${i} sends ${step.id} (${step.delivery})`, (n) => (store.appendPerson(n, s, event, step.id), said(n)))
       if (!store.has(w, s, keyOf(event, step.id)))
-        add(`person ${i} sends ${step.id}, never hears of it and will send again`, (n) => store.appendPerson(n, s, event, step.id), 'retry')
+        add(
+          `person ${i} sends ${step.id}, never hears of it and will send again`,
+          (n) => store.appendPerson(n, s, event, step.id),
+          'retry',
+        )
     }
     if (step.do === 'stop' && (!step.seen || ses.log.some((id) => entry(id).event.type === step.seen))) {
       if (on.has('signalInterrupt'))
@@ -154,7 +189,12 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
         })
       else
         add(`person ${i} interrupts`, (n) => {
-          store.appendPerson(n, s, { type: 'message_received', payload: { blocks: [], delivery: 'interrupt' } }, `stop${i}`)
+          store.appendPerson(
+            n,
+            s,
+            { type: 'message_received', payload: { blocks: [], delivery: 'interrupt' } },
+            `stop${i}`,
+          )
           said(n)
         })
     }
@@ -163,7 +203,10 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       const call = f.calls.find((x) => x.asked && (inherited < x.asked || !x.started || x.started > inherited))
       if (!call) return
       add(`person ${i} ${step.decision === 'allow' ? 'allows' : 'denies'} ${call.id} in session ${s}`, (n) => {
-        const event: NewEvent = { type: 'approval_resolved', payload: { call: call.id, decision: step.decision, scope: 'once' } }
+        const event: NewEvent = {
+          type: 'approval_resolved',
+          payload: { call: call.id, decision: step.decision, scope: 'once' },
+        }
         const taken = on.has('approvalThroughLineage') && store.hasInLineage(n, s, keyOf(event))
         if ((!call.finished || on.has('approveClosed')) && !taken) store.appendPerson(n, s, event, '')
         said(n)
@@ -173,9 +216,16 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       const call = f.calls.find((x) => isDeferredKind(x.kind) && x.started)
       if (!call) return
       add(`person ${i} finishes ${call.id} in session ${s}`, (n) => {
-        const event: NewEvent = { type: 'tool_finished', payload: { call: call.id, tool: call.kind, outcome: 'ok', blocks: [{ type: 'text', text: `by ${i}` }] } }
+        const event: NewEvent = {
+          type: 'tool_finished',
+          payload: { call: call.id, tool: call.kind, outcome: 'ok', blocks: [{ type: 'text', text: `by ${i}` }] },
+        }
         const key = keyOf(event)
-        const taken = on.has('deferredKey') ? false : on.has('ownKeyOnly') ? store.has(n, s, key) : store.hasInLineage(n, s, key)
+        const taken = on.has('deferredKey')
+          ? false
+          : on.has('ownKeyOnly')
+            ? store.has(n, s, key)
+            : store.hasInLineage(n, s, key)
         if (!taken) n.ses[s]!.log.push(intern({ key, e: 0, event }))
         said(n)
       })
@@ -185,7 +235,10 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
         const { type } = entry(id).event
         if (step.at && type !== step.at) return
         add(`person ${i} forks after ${at + 1} ${type}`, (n) => {
-          const event: NewEvent = { type: 'forked', payload: { parent: 's0', seq: at + 1, hash: '', definition: HASH, open: 'rule' } }
+          const event: NewEvent = {
+            type: 'forked',
+            payload: { parent: 's0', seq: at + 1, hash: '', definition: HASH, open: 'rule' },
+          }
           n.ses[1]!.log = [...n.ses[0]!.log.slice(0, at + 1), intern({ key: keyOf(event), e: 0, event })]
           n.people[i]!++
           n.nudges[0]![1]!++
@@ -209,8 +262,13 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
         r.epoch = claim(n, s, r.id)
         r.st = 'look'
       })
-      add(`${tag}run ${run.id}: the worker freezes before the claim, another repeats it`, (n) => void n.procs.push({ k: 'claim', s, id: run.id }), 'dup')
-    } else if (run.st === 'look' && !run.look) add(`${tag}run e${run.epoch} reads log and drafts`, (n) => readAndDecide(n, c, s))
+      add(
+        `${tag}run ${run.id}: the worker freezes before the claim, another repeats it`,
+        (n) => void n.procs.push({ k: 'claim', s, id: run.id }),
+        'dup',
+      )
+    } else if (run.st === 'look' && !run.look)
+      add(`${tag}run e${run.epoch} reads log and drafts`, (n) => readAndDecide(n, c, s))
     else if (run.st === 'look' && run.look) {
       const what = say(run.look) + (run.look.run.length > 0 ? `, runs ${run.look.run.join(', ')}` : '')
       add(`${tag}run e${run.epoch} ${what}`, (n) => {
@@ -218,16 +276,33 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
         settle(n, c, s, store.appendExecutor(n, s, run.epoch, l), l)
       })
       const again = `${tag}run e${run.epoch}: the worker freezes before it ${what}, another repeats the step`
-      add(again, (n) => (n.procs.push({ k: 'append', s, e: run.epoch, look: n.runs[c]![s]!.look! }), (n.runs[c]![s]!.look = null)), 'dup')
+      add(
+        again,
+        (n) => (
+          n.procs.push({ k: 'append', s, e: run.epoch, look: n.runs[c]![s]!.look! }),
+          (n.runs[c]![s]!.look = null)
+        ),
+        'dup',
+      )
       const unheard = `${tag}run e${run.epoch} ${what}, the worker dies before it reports`
-      add(unheard, (n) => (store.appendExecutor(n, s, run.epoch, n.runs[c]![s]!.look!), (n.runs[c]![s]!.look = null)), 'dup')
+      add(
+        unheard,
+        (n) => (store.appendExecutor(n, s, run.epoch, n.runs[c]![s]!.look!), (n.runs[c]![s]!.look = null)),
+        'dup',
+      )
     } else if (run.st === 'grace') {
-      add(`${tag}run e${run.epoch}: the grace is over`, (n) => void Object.assign(n.runs[c]![s]!, { grace: false, st: 'look' }))
+      add(
+        `${tag}run e${run.epoch}: the grace is over`,
+        (n) => void Object.assign(n.runs[c]![s]!, { grace: false, st: 'look' }),
+      )
     } else if (Object.keys(run.flight).length === 0 && !(on.has('waitOpen') && run.st === 'ask'))
       add(`${tag}run e${run.epoch} completes`, (n) => void (n.runs[c]![s] = null))
-    if (run.st !== 'claim') add(`${tag}run e${run.epoch} is terminated, or lost with its cluster`, (n) => void (n.runs[c]![s] = null), 'loss')
+    if (run.st !== 'claim')
+      add(`${tag}run e${run.epoch} is terminated, or lost with its cluster`, (n) => void (n.runs[c]![s] = null), 'loss')
     for (const [step, attempt] of Object.entries(run.flight)) {
-      const p = stepProcs(w).find((x) => x.c === c && x.s === s && x.e === run.epoch && x.step === step && x.a === attempt)
+      const p = stepProcs(w).find(
+        (x) => x.c === c && x.s === s && x.e === run.epoch && x.step === step && x.a === attempt,
+      )
       // Schedule-to-start timeout; a frozen poller may hold the task all the same.
       if (p && p.pc === 0 && step.startsWith('tool') && ses.epoch === run.epoch && !ses.drafts[step])
         add(
@@ -259,14 +334,28 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       if (other && w.left.steal <= 0) return
       const l = due(-1)
       if (l.events.length + l.closes.length + l.run.length > 0)
-        add(`${tag}reconciler starts a run${other ? ' beside the other one' : ''}`, (n) => startRun(n, c, s), other ? 'steal' : null)
-    } else if (!on.has('reconcileNoRun') && run.st === 'ask' && ses.epoch === run.epoch && due(run.epoch).events.length > 0)
+        add(
+          `${tag}reconciler starts a run${other ? ' beside the other one' : ''}`,
+          (n) => startRun(n, c, s),
+          other ? 'steal' : null,
+        )
+    } else if (
+      !on.has('reconcileNoRun') &&
+      run.st === 'ask' &&
+      ses.epoch === run.epoch &&
+      due(run.epoch).events.length > 0
+    )
       add(`${tag}reconciler nudges the waiting run`, (n) => nudge(n, c, s))
   }
 
   function frozenLocal(p: Exclude<Proc, StepProc>, i: number, add: Add): void {
-    if (p.k === 'claim') add(`frozen claim of run ${p.id} wakes`, (n) => (n.procs.splice(i, 1), void claim(n, p.s, p.id)))
-    else add(`frozen step of e${p.e} wakes and ${say(p.look)}`, (n) => (n.procs.splice(i, 1), void store.appendExecutor(n, p.s, p.e, p.look)))
+    if (p.k === 'claim')
+      add(`frozen claim of run ${p.id} wakes`, (n) => (n.procs.splice(i, 1), void claim(n, p.s, p.id)))
+    else
+      add(
+        `frozen step of e${p.e} wakes and ${say(p.look)}`,
+        (n) => (n.procs.splice(i, 1), void store.appendExecutor(n, p.s, p.e, p.look)),
+      )
   }
 
   function activity(w: World, p: StepProc, i: number, add: Add): void {
@@ -304,11 +393,14 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       if (stale && !on.has('claimNoEpoch')) return add(`${me} may not claim: stale epoch`, (n) => report(n, i))
       const claims = `${me} claims${what.kind === 'model' ? ' and asks the model' : ''}`
       if (!row) return add(claims, take)
-      if (on.has('refuseOld') && what.kind === 'model' && row.st === 'f' && row.e !== p.e) return add(`${me} ignores the older draft and asks the model`, take)
-      if (row.st !== 'c') return add(`${me} finds its draft ${row.st === 'f' ? 'finished' : 'closed'}`, (n) => leave(n, i))
+      if (on.has('refuseOld') && what.kind === 'model' && row.st === 'f' && row.e !== p.e)
+        return add(`${me} ignores the older draft and asks the model`, take)
+      if (row.st !== 'c')
+        return add(`${me} finds its draft ${row.st === 'f' ? 'finished' : 'closed'}`, (n) => leave(n, i))
       const other = store.holder(w, s, step, row)
       if (other && !other.frozen && !on.has('noWait')) return // its beat is fresh: wait
-      const kind = what.kind === 'tool' ? (store.fold(w.ses[s]!.log).calls.find((c) => c.id === what.call)?.kind ?? '') : 'i'
+      const kind =
+        what.kind === 'tool' ? (store.fold(w.ses[s]!.log).calls.find((c) => c.id === what.call)?.kind ?? '') : 'i'
       if (isSafeKind(kind) || on.has('retryBlind')) return add(`${me} takes the claim over`, take)
       return add(`${me} finds a claim that no longer beats: closes it as unknown`, (n) => {
         n.ses[s]!.drafts[step] = { st: 'x', o: 'unknown', e: p.e, a: 0 }
@@ -331,7 +423,8 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
     const own = row?.st === 'c' && row.e === p.e && row.a === p.a
     const allowed = own && !(on.has('finishNeedsEpoch') && ses.epoch !== p.e)
     if (allowed || (on.has('finishAny') && row) || on.has('noClaim')) {
-      if (p.slot && JSON.stringify(row?.sent) !== JSON.stringify(p.sent)) n.bad ||= 'the manifest names events that the model was not sent'
+      if (p.slot && JSON.stringify(row?.sent) !== JSON.stringify(p.sent))
+        n.bad ||= 'the manifest names events that the model was not sent'
       ses.drafts[p.step] = { ...row, st: 'f', e: p.e, a: p.a }
       if (p.slot) n.answered[p.slot] = 1
     } else if (own) n.lost = p.slot ? 'answer' : 'result'
@@ -345,9 +438,14 @@ export function makeActions(scope: Scope, store: Store, rules: Rules, on: Readon
       const what = parseStep(step)
       const key = what.kind === 'model' ? step : `result:${what.call}`
       const p = what.kind === 'model' ? what.due : events.findIndex((e) => e.key === key) + 1
-      const finishes = (turn: number) => (e: { event: NewEvent }) => e.event.type === 'turn_finished' && e.event.payload.turn === turn
-      const opens = events[p - 1]?.event.type === 'message_received' && (store.fold(ses.log).truth.turn?.opener === p || events.some(finishes(p)))
-      const end = p ? events.find((e, i) => (opens ? finishes(p)(e) : e.event.type === 'turn_finished' && i + 1 > p)) : undefined
+      const finishes = (turn: number) => (e: { event: NewEvent }) =>
+        e.event.type === 'turn_finished' && e.event.payload.turn === turn
+      const opens =
+        events[p - 1]?.event.type === 'message_received' &&
+        (store.fold(ses.log).truth.turn?.opener === p || events.some(finishes(p)))
+      const end = p
+        ? events.find((e, i) => (opens ? finishes(p)(e) : e.event.type === 'turn_finished' && i + 1 > p))
+        : undefined
       const may = on.has('sweepByRowEpoch')
         ? row.st !== 'c' && row.e < ses.epoch && events.some((e) => e.key === key)
         : end !== undefined && end.e < ses.epoch

@@ -36,30 +36,44 @@ let states = 0
 const share = (parts: number): number => Math.max(1, ((deadline - Date.now()) / 1000) * (parts / Math.max(1, left)))
 
 const print = (found: Found<World>[]): void => {
-  for (const f of found) console.log([`  ${f.what}`, ...f.names.map((n, i) => `  ${String(i + 1).padStart(3)} ${n}`), ...logText(f.world).map((l) => `  ${l}`)].join('\n'))
+  for (const f of found)
+    console.log(
+      [
+        `  ${f.what}`,
+        ...f.names.map((n, i) => `  ${String(i + 1).padStart(3)} ${n}`),
+        ...logText(f.world).map((l) => `  ${l}`),
+      ].join('\n'),
+    )
 }
 for (const [name, { expect, ...scope }] of wrong) {
   const r = explore(makeModel(scope), { seconds: 120, until: expect })
   const caught = r.found.find((f) => f.what.startsWith(expect))
   if (!caught) bad++
   states += r.states
-  console.log(`${caught ? 'caught' : 'MISSED'} ${name}: ${caught ? `${caught.what} [${caught.depth} steps]` : expect}; ${r.states} states, ${r.ms} ms${r.cut ? ', CUT SHORT' : ''}`)
+  console.log(
+    `${caught ? 'caught' : 'MISSED'} ${name}: ${caught ? `${caught.what} [${caught.depth} steps]` : expect}; ${r.states} states, ${r.ms} ms${r.cut ? ', CUT SHORT' : ''}`,
+  )
   if (values.trace || !caught) print(caught ? [caught] : r.found)
 }
 for (const [name, c] of hold) {
   const total = values.depth === 'ci' ? c.ci : c.deep
+  if (total === null) continue
   const r = explore(makeModel({ ...c.scope, total }), { seconds: share(1), ends: values.ends })
   left--
   states += r.states
   if (r.found.length > 0) bad++
-  console.log(`${r.found.length > 0 ? 'FAILS ' : 'holds '} ${name}: ${r.states} states, depth ${r.depth}, ${r.ends} ends, faults ${total}, ${r.ms} ms${r.cut ? ', CUT SHORT' : ''}`)
+  console.log(
+    `${r.found.length > 0 ? 'FAILS ' : 'holds '} ${name}: ${r.states} states, depth ${r.depth}, ${r.ends} ends, faults ${total}, ${r.ms} ms${r.cut ? ', CUT SHORT' : ''}`,
+  )
   print(r.found)
 }
 for (const [name, scope] of wide) {
   const r = walk(makeModel(scope), { seconds: share(2), seed: Number(values.seed) })
   left -= 2
   if (r.found.length > 0) bad++
-  console.log(`${r.found.length > 0 ? 'FAILS ' : 'holds '} ${name}: ${r.walks} random walks, ${r.steps} steps, seed ${values.seed}, ${r.ms} ms`)
+  console.log(
+    `${r.found.length > 0 ? 'FAILS ' : 'holds '} ${name}: ${r.walks} random walks, ${r.steps} steps, seed ${values.seed}, ${r.ms} ms`,
+  )
   print(r.found)
 }
 console.log(`${states} states; ${bad === 0 ? 'everything holds' : `${bad} wrong`}`)

@@ -3,7 +3,7 @@ import type { Fault, PersonStep, Rules, Switch } from './world'
 /** A small case: who says what, what the model answers (names of tools), which faults may fall and how many in all. */
 export interface Scope {
   people: PersonStep[][]
-  /** The calls of the n-th answer; an answer beyond the list has none. */
+  /** The calls of the n-th answer; an answer beyond the list has none; `fail` makes it a failure. */
   answers: string[][]
   faults: Partial<Record<Fault, number>>
   total: number

@@ -48,10 +48,32 @@ export interface Run {
   sig: number
 }
 export type Proc =
-  | { k: 'step'; s: number; c: number; step: string; e: number; a: number; pc: number; frozen: boolean; sent?: number[]; slot?: string }
+  | {
+      k: 'step'
+      s: number
+      c: number
+      step: string
+      e: number
+      a: number
+      pc: number
+      frozen: boolean
+      sent?: number[]
+      slot?: string
+    }
   | { k: 'claim'; s: number; id: number }
   | { k: 'append'; s: number; e: number; look: Look }
-export const FAULTS = ['freeze', 'crash', 'loss', 'dup', 'lose', 'steal', 'retry', 'reclaim', 'noworker', 'sweep'] as const
+export const FAULTS = [
+  'freeze',
+  'crash',
+  'loss',
+  'dup',
+  'lose',
+  'steal',
+  'retry',
+  'reclaim',
+  'noworker',
+  'sweep',
+] as const
 export type Fault = (typeof FAULTS)[number]
 export interface World {
   ses: Session[]
@@ -216,7 +238,8 @@ function extend(rules: Rules, f: Folded, log: readonly number[]): Folded {
   const me = entry(log[log.length - 1]!)
   const seq = log.length
   const event = { seq, at: 0, actor: 'system', ...me.event } as KnownEvent
-  const call = 'call' in event.payload ? f.calls.find((c) => 'call' in event.payload && c.id === event.payload.call) : undefined
+  const call =
+    'call' in event.payload ? f.calls.find((c) => 'call' in event.payload && c.id === event.payload.call) : undefined
   let bad = f.bad
   const say = (what: string): void => void (bad ??= what)
 
@@ -224,7 +247,13 @@ function extend(rules: Rules, f: Folded, log: readonly number[]): Folded {
   if (me.e && me.e < f.epoch) say(`a stale epoch appended ~ ${me.key}`)
   if (event.type === 'tool_finished' && call?.finished) say(`a second result for one call ~ ${call.id}`)
   if (event.type === 'approval_resolved' && call?.finished) say(`approval of a closed call ~ ${call.id}`)
-  if (event.type === 'tool_started' && call && call.answer <= f.truth.inherited && !isSafeKind(call.kind) && !call.allowedHere)
+  if (
+    event.type === 'tool_started' &&
+    call &&
+    call.answer <= f.truth.inherited &&
+    !isSafeKind(call.kind) &&
+    !call.allowedHere
+  )
     say(`started in a fork without an approval given there ~ ${call.id}`)
   const truth = rules.reduce === reduce ? f.tried : f.truth
   const real = reduce(truth, event)
@@ -245,7 +274,7 @@ function extend(rules: Rules, f: Folded, log: readonly number[]): Folded {
     tried: tried.ok ? tried.state : { ...f.tried, seq },
     truth: real.ok ? real.state : { ...truth, seq },
     sent: me.sent ?? f.sent,
-    answers: f.answers + (event.type === 'model_answered' ? 1 : 0),
+    answers: f.answers + (event.type === 'model_answered' || event.type === 'model_failed' ? 1 : 0),
     calls: factsAfter(f.calls, event),
     epoch: event.type === 'forked' ? 0 : Math.max(f.epoch, me.e),
     bad,
@@ -253,13 +282,26 @@ function extend(rules: Rules, f: Folded, log: readonly number[]): Folded {
 }
 
 function factsAfter(calls: CallFact[], e: KnownEvent): CallFact[] {
-  const change = (id: string, by: Partial<CallFact>): CallFact[] => calls.map((c) => (c.id === id ? { ...c, ...by } : c))
+  const change = (id: string, by: Partial<CallFact>): CallFact[] =>
+    calls.map((c) => (c.id === id ? { ...c, ...by } : c))
   switch (e.type) {
     case 'model_answered':
       return e.payload.blocks.reduce(
         (all, b) =>
           b.type === 'tool_call'
-            ? [...all, { id: b.call, kind: b.name, answer: e.seq, asked: 0, started: 0, finished: 0, outcome: null, allowedHere: false }]
+            ? [
+                ...all,
+                {
+                  id: b.call,
+                  kind: b.name,
+                  answer: e.seq,
+                  asked: 0,
+                  started: 0,
+                  finished: 0,
+                  outcome: null,
+                  allowedHere: false,
+                },
+              ]
             : all,
         calls,
       )
@@ -270,7 +312,9 @@ function factsAfter(calls: CallFact[], e: KnownEvent): CallFact[] {
     case 'tool_started':
       return change(e.payload.call, { started: e.seq })
     case 'tool_finished':
-      return calls.some((c) => c.id === e.payload.call && c.finished) ? calls : change(e.payload.call, { finished: e.seq, outcome: e.payload.outcome })
+      return calls.some((c) => c.id === e.payload.call && c.finished)
+        ? calls
+        : change(e.payload.call, { finished: e.seq, outcome: e.payload.outcome })
     case 'forked':
       return calls.map((c) => ({ ...c, allowedHere: false }))
     default:

@@ -51,7 +51,14 @@ const withoutClosing: Partial<Rules> = {
     for (;;) {
       const d: Decision = nextStep(s, { ...env, drafts })
       if (d.closes.length === 0) return d
-      const pretended = d.closes.map(({ step, outcome }) => ({ step, state: 'closed' as const, token: '', fresh: false, outcome, result: null }))
+      const pretended = d.closes.map(({ step, outcome }) => ({
+        step,
+        state: 'closed' as const,
+        token: '',
+        fresh: false,
+        outcome,
+        result: null,
+      }))
       drafts = new Map([...drafts, ...pretended.map((row): [string, typeof row] => [row.step, row])])
     }
   },
@@ -66,7 +73,11 @@ const unknownAtOnce: Partial<Rules> = {
       return call !== undefined && call.started > 0 && me.events[call.started - 1]?.e !== me.epoch
     })
     if (older.length === 0) return d
-    const closes = older.map(({ step }) => ({ step, token: env.drafts.get(step)?.token ?? null, outcome: 'unknown' as const }))
+    const closes = older.map(({ step }) => ({
+      step,
+      token: env.drafts.get(step)?.token ?? null,
+      outcome: 'unknown' as const,
+    }))
     return { ...d, events: [], run: [], closes }
   },
 }
@@ -85,7 +96,13 @@ const runsBeforeStarted: Partial<Rules> = {
 const one = [[queue('m1')]]
 const two = [[queue('m1')], [queue('m2')]]
 const steered = [[queue('m1')], [steer('m2')]]
-const w = (people: Scope['people'], answers: Scope['answers'], total: number, expect: string, more: Partial<Scope>): Scope & { expect: string } => ({
+const w = (
+  people: Scope['people'],
+  answers: Scope['answers'],
+  total: number,
+  expect: string,
+  more: Partial<Scope>,
+): Scope & { expect: string } => ({
   people,
   answers,
   faults: F,
@@ -95,38 +112,163 @@ const w = (people: Scope['people'], answers: Scope['answers'], total: number, ex
 })
 
 export const WRONG: Record<string, Scope & { expect: string }> = {
-  'a retry runs an unsafe tool without looking at the claim': w(one, [['u']], 1, 'effect of an unsafe tool twice', { switches: ['retryBlind'] }),
+  'a retry runs an unsafe tool without looking at the claim': w(one, [['u']], 1, 'effect of an unsafe tool twice', {
+    switches: ['retryBlind'],
+  }),
   'an effect without a claim': w(one, [['u']], 1, 'effect of an unsafe tool twice', { switches: ['noClaim'] }),
-  'append without fence': w(one, [[]], 2, 'a stale epoch appended', { clusters: 2, faults: { steal: 1, dup: 1 }, switches: ['noFence'] }),
-  'append without expected head, over a steering message': w(steered, [[]], 0, 'turn_finished cannot follow in phase due: work_left', { switches: ['noHead'] }),
-  'append without expected head, turn_finished over an interrupt': w([[queue('m1')], [stop('model_answered')]], [['u']], 1, 'turn_finished cannot follow in phase stopping: interrupt_pending', { switches: ['noHead'] }),
-  'append without expected head, tool_started after an interrupt': w([[queue('m1')], [stop()]], [['u']], 1, 'tool_started cannot follow in phase stopping: interrupt_pending', { switches: ['noHead'] }),
-  'step key from the head': w(two, [[]], 1, 'a model answer that had reached a draft was asked for again', { rules: keyFromHead }),
-  'step key from the newest input': w(steered, [[]], 1, 'a model answer that had reached a draft was asked for again', { rules: keyFromNewest }),
+  'append without fence': w(one, [[]], 2, 'a stale epoch appended', {
+    clusters: 2,
+    faults: { steal: 1, dup: 1 },
+    switches: ['noFence'],
+  }),
+  'append without expected head, over a steering message': w(
+    steered,
+    [[]],
+    0,
+    'turn_finished cannot follow in phase due: work_left',
+    { switches: ['noHead'] },
+  ),
+  'append without expected head, turn_finished over an interrupt': w(
+    [[queue('m1')], [stop('model_answered')]],
+    [['u']],
+    1,
+    'turn_finished cannot follow in phase stopping: interrupt_pending',
+    { switches: ['noHead'] },
+  ),
+  'append without expected head, tool_started after an interrupt': w(
+    [[queue('m1')], [stop()]],
+    [['u']],
+    1,
+    'tool_started cannot follow in phase stopping: interrupt_pending',
+    { switches: ['noHead'] },
+  ),
+  'step key from the head': w(two, [[]], 1, 'a model answer that had reached a draft was asked for again', {
+    rules: keyFromHead,
+  }),
+  'step key from the newest input': w(steered, [[]], 1, 'a model answer that had reached a draft was asked for again', {
+    rules: keyFromNewest,
+  }),
   'view in log order': w(steered, [['i']], 0, 'a later request rewrites an earlier one', { rules: logOrder }),
-  "an older epoch's draft is refused": w(one, [[]], 1, 'a model answer that had reached a draft was asked for again', { switches: ['refuseOld'] }),
-  "finish needs the session's epoch, answer": w(one, [[]], 1, 'a received answer was thrown away', { switches: ['finishNeedsEpoch'], soft: true }),
-  "finish needs the session's epoch, tool": w(one, [['u']], 1, 'a received result was thrown away', { switches: ['finishNeedsEpoch'], soft: true }),
-  'any attempt writes the draft': w(steered, [[]], 2, 'the manifest names events that the model was not sent', { switches: ['finishAny'] }),
-  'cancelled without closing the row': w([[queue('m1')], [stop('tool_started')]], [['u']], 1, 'recorded as cancelled, yet it took effect', { rules: withoutClosing }),
-  'run before tool_started is in the log': w([[queue('m1')], [stop()]], [['u']], 0, 'recorded as cancelled, yet it took effect', { rules: runsBeforeStarted }),
-  'started is unknown at once in a new epoch': w(one, [['u']], 1, 'recorded as unknown, though it provably never began', { rules: unknownAtOnce, soft: true }),
+  "an older epoch's draft is refused": w(one, [[]], 1, 'a model answer that had reached a draft was asked for again', {
+    switches: ['refuseOld'],
+  }),
+  "finish needs the session's epoch, answer": w(one, [[]], 1, 'a received answer was thrown away', {
+    switches: ['finishNeedsEpoch'],
+    soft: true,
+  }),
+  "finish needs the session's epoch, tool": w(one, [['u']], 1, 'a received result was thrown away', {
+    switches: ['finishNeedsEpoch'],
+    soft: true,
+  }),
+  'any attempt writes the draft': w(steered, [[]], 2, 'the manifest names events that the model was not sent', {
+    switches: ['finishAny'],
+  }),
+  'cancelled without closing the row': w(
+    [[queue('m1')], [stop('tool_started')]],
+    [['u']],
+    1,
+    'recorded as cancelled, yet it took effect',
+    { rules: withoutClosing },
+  ),
+  'run before tool_started is in the log': w(
+    [[queue('m1')], [stop()]],
+    [['u']],
+    0,
+    'recorded as cancelled, yet it took effect',
+    { rules: runsBeforeStarted },
+  ),
+  'started is unknown at once in a new epoch': w(
+    one,
+    [['u']],
+    1,
+    'recorded as unknown, though it provably never began',
+    { rules: unknownAtOnce, soft: true },
+  ),
   'promotion deletes the draft': w(one, [['u']], 2, 'effect of an unsafe tool twice', { switches: ['gcOnPromote'] }),
-  'interrupt by signal, late': w([[queue('m1')], [stop('message_received')], [queue('m2')]], [[]], 0, 'an interrupt killed a later turn', { switches: ['signalInterrupt'] }),
-  'interrupt by signal, lost': w([[queue('m1')], [stop('message_received')]], [[]], 0, 'an interrupt was lost', { switches: ['signalInterrupt'], mustInterrupt: true }),
+  'interrupt by signal, late': w(
+    [[queue('m1')], [stop('message_received')], [queue('m2')]],
+    [[]],
+    0,
+    'an interrupt killed a later turn',
+    { switches: ['signalInterrupt'] },
+  ),
+  'interrupt by signal, lost': w([[queue('m1')], [stop('message_received')]], [[]], 0, 'an interrupt was lost', {
+    switches: ['signalInterrupt'],
+    mustInterrupt: true,
+  }),
   'turn_finished covers all before it': w(two, [[]], 0, 'a message was never answered', { rules: endCoversAll }),
-  'reconciler passes over open runs': w([[queue('m1'), allow()]], [['ua']], 1, 'stuck', { faults: { lose: 1 }, switches: ['reconcileNoRun', 'waitOpen'] }),
-  'a fork runs what its parent started': w([[queue('m1')], [fork()]], [['u']], 0, 'effect of an unsafe tool twice in a family', { rules: forgetsTheFork }),
-  "a fork keeps its parent's approval": w([[queue('m1'), allow()], [fork('approval_resolved')]], [['ua']], 0, 'started in a fork without an approval given there', { rules: forgetsTheFork }),
-  'an approval is looked up through the lineage': w([[queue('m1'), allow()], [fork('approval_resolved')], [allow({ s: 1 })]], [['ua']], 0, 'ends waiting', { switches: ['approvalThroughLineage'] }),
-  'a fork goes on after interrupted': w([[queue('m1')], [stop('model_answered')], [fork('interrupted')]], [['u']], 0, 'model_answered cannot follow in phase stopped: after_interrupted', { rules: goOnAfterInterrupted }),
-  "a deferred result not under the call's key": w([[queue('m1')], [finish()], [finish()]], [['d']], 0, 'event twice', { switches: ['deferredKey'] }),
-  'a deferred result looked up in own rows only': w([[queue('m1')], [finish()], [fork()], [finish({ s: 1 })]], [['d']], 0, 'a second result for one call', { switches: ['ownKeyOnly'] }),
-  'an approval of a closed call': w([[queue('m1')], [allow()], [stop()]], [['ua']], 0, 'approval of a closed call', { switches: ['approveClosed'] }),
-  'a claim always bumps the epoch': w(one, [['u']], 1, 'stuck', { faults: { dup: 1 }, noReconciler: true, switches: ['claimNotById'] }),
-  'stale runs claim again and do not wait': w(one, [[]], 1, 'one step paid for', { clusters: 2, faults: { steal: 1, reclaim: 4 }, switches: ['staleReclaim', 'noWait'], maxPaid: 4 }),
-  "sweep by the row's own epoch": w(one, [['u']], 2, 'effect of an unsafe tool twice', { sweep: true, switches: ['sweepByRowEpoch'] }),
-  'sweep with claims not fenced by epoch': w([[queue('m1'), queue('m2')]], [['u']], 4, 'effect of an unsafe tool twice', { sweep: true, faults: { freeze: 1 }, switches: ['claimNoEpoch'] }),
+  'reconciler passes over open runs': w([[queue('m1'), allow()]], [['ua']], 1, 'stuck', {
+    faults: { lose: 1 },
+    switches: ['reconcileNoRun', 'waitOpen'],
+  }),
+  'a fork runs what its parent started': w(
+    [[queue('m1')], [fork()]],
+    [['u']],
+    0,
+    'effect of an unsafe tool twice in a family',
+    { rules: forgetsTheFork },
+  ),
+  "a fork keeps its parent's approval": w(
+    [[queue('m1'), allow()], [fork('approval_resolved')]],
+    [['ua']],
+    0,
+    'started in a fork without an approval given there',
+    { rules: forgetsTheFork },
+  ),
+  'an approval is looked up through the lineage': w(
+    [[queue('m1'), allow()], [fork('approval_resolved')], [allow({ s: 1 })]],
+    [['ua']],
+    0,
+    'ends waiting',
+    { switches: ['approvalThroughLineage'] },
+  ),
+  'a fork goes on after interrupted': w(
+    [[queue('m1')], [stop('model_answered')], [fork('interrupted')]],
+    [['u']],
+    0,
+    'model_answered cannot follow in phase stopped: after_interrupted',
+    { rules: goOnAfterInterrupted },
+  ),
+  "a deferred result not under the call's key": w([[queue('m1')], [finish()], [finish()]], [['d']], 0, 'event twice', {
+    switches: ['deferredKey'],
+  }),
+  'a deferred result looked up in own rows only': w(
+    [[queue('m1')], [finish()], [fork()], [finish({ s: 1 })]],
+    [['d']],
+    0,
+    'a second result for one call',
+    { switches: ['ownKeyOnly'] },
+  ),
+  'an approval of a closed call': w([[queue('m1')], [allow()], [stop()]], [['ua']], 0, 'approval of a closed call', {
+    switches: ['approveClosed'],
+  }),
+  'a claim always bumps the epoch': w(one, [['u']], 1, 'stuck', {
+    faults: { dup: 1 },
+    noReconciler: true,
+    switches: ['claimNotById'],
+  }),
+  'stale runs claim again and do not wait': w(one, [[]], 1, 'one step paid for', {
+    clusters: 2,
+    faults: { steal: 1, reclaim: 4 },
+    switches: ['staleReclaim', 'noWait'],
+    maxPaid: 4,
+  }),
+  "sweep by the row's own epoch": w(one, [['u']], 2, 'effect of an unsafe tool twice', {
+    sweep: true,
+    switches: ['sweepByRowEpoch'],
+  }),
+  'sweep with claims not fenced by epoch': w(
+    [[queue('m1'), queue('m2')]],
+    [['u']],
+    4,
+    'effect of an unsafe tool twice',
+    { sweep: true, faults: { freeze: 1 }, switches: ['claimNoEpoch'] },
+  ),
   'completion drops a nudge': w(two, [[]], 0, 'stuck', { faults: {}, noReconciler: true, switches: ['completeBlind'] }),
-  'a beating claim is taken over': w(one, [['u']], 1, 'one step paid for', { clusters: 2, faults: { steal: 1 }, switches: ['noWait'], maxPaid: 1 }),
+  'a beating claim is taken over': w(one, [['u']], 1, 'one step paid for', {
+    clusters: 2,
+    faults: { steal: 1 },
+    switches: ['noWait'],
+    maxPaid: 1,
+  }),
 }

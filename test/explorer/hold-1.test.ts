@@ -1,0 +1,3 @@
+import { describeCases } from './cases'
+
+describeCases(1)
