@@ -65,8 +65,6 @@ export function createDisplay(options: {
 
   function event(e: LogEvent): void {
     let textShown = false
-    if (!e.unknown && (e.type === 'model_answered' || e.type === 'model_failed')) over.add(e.payload.step)
-    if (!e.unknown && e.type === 'tool_finished') over.add(`tool@${e.payload.call}`)
     if (!e.unknown && e.type === 'model_answered' && written?.step === e.payload.step) {
       const whole = textOf(e.payload.blocks)
       textShown = whole.startsWith(written.text)
@@ -74,6 +72,8 @@ export function createDisplay(options: {
       if (rest) delta({ ...lastDelta(e.payload.step, written.token), body: rest })
     }
     endLine()
+    if (!e.unknown && (e.type === 'model_answered' || e.type === 'model_failed')) over.add(e.payload.step)
+    if (!e.unknown && e.type === 'tool_finished') over.add(`tool@${e.payload.call}`)
     if (over.size > REMEMBERED) for (const step of [...over].slice(0, REMEMBERED / 2)) over.delete(step)
     for (const line of timeline.lines(e, { textShown })) write(`${line}\n`)
   }

@@ -69,6 +69,8 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
   let turns = 0
   let prompting = false
   let closed = false
+  /** Whether a call waits is known from then on: a line is its answer, or a message. */
+  let ready = false
   let lastStop = 0
   let leave: (code: ExitCode) => void = () => {}
   const left = new Promise<ExitCode>((resolve) => (leave = resolve))
@@ -106,6 +108,7 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
       for (const call of questions.splice(0)) await client.resolve(session, call.call, { decision: 'allow' })
     }
     asked ??= questions.shift() ?? null
+    ready = true
     pump()
     prompt()
   }
@@ -146,6 +149,7 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
   }
 
   function pump(): void {
+    if (!ready) return
     for (;;) {
       if (asked && lines.length > 0) {
         const call = asked

@@ -7,9 +7,15 @@ import { createWorld, ofType, readAll, until, type World } from '../support/worl
 const script: ScriptInput = {
   name: 'ask',
   rules: [
-    { when: { text: 'slow' }, say: { text: 'one two three four five six seven eight nine ten '.repeat(20), deltaMs: 40 } },
+    {
+      when: { text: 'slow' },
+      say: { text: 'one two three four five six seven eight nine ten '.repeat(20), deltaMs: 40 },
+    },
     { when: { text: 'no key' }, say: { fault: { kind: 'status', status: 401, times: 1000 } } },
-    { when: { text: 'command', step: 0 }, say: { text: 'I run it.', calls: [{ tool: 'run_command', args: { command: 'echo asked' } }] } },
+    {
+      when: { text: 'command', step: 0 },
+      say: { text: 'I run it.', calls: [{ tool: 'run_command', args: { command: 'echo asked' } }] },
+    },
     { when: { text: 'command' }, say: { text: 'I saw: {{step_result:0:0 | plain | chars:200}}' } },
     { when: { text: 'look', step: 0 }, say: { calls: [{ tool: 'list_files', args: { path: '.' } }] } },
     { when: { text: 'person', step: 0 }, say: { calls: [{ tool: 'ask_person', args: { question: 'how many?' } }] } },
@@ -35,7 +41,16 @@ describe('ask', () => {
   test('gives the answer of the turn that handled the message', async () => {
     const session = await newSession()
     const answer = await client.ask(session, 'hi', { key: 'q1' })
-    expect(answer).toMatchObject({ waiting: null, session, key: 'q1', seq: 2, turn: 2, reason: 'done', text: 'hello there', answerSeq: 3 })
+    expect(answer).toMatchObject({
+      waiting: null,
+      session,
+      key: 'q1',
+      seq: 2,
+      turn: 2,
+      reason: 'done',
+      text: 'hello there',
+      answerSeq: 3,
+    })
     expect(answer.usage.input).toBeGreaterThan(0)
     const second = await client.ask(session, 'and again')
     expect(second).toMatchObject({ turn: second.seq, text: 'hello there' })
@@ -50,11 +65,17 @@ describe('ask', () => {
     stop.abort(new Error('the caller died'))
     await expect(given).rejects.toThrow('the caller died')
 
-    const other = await connect({ databaseUrl: world.db.writerUrl, temporal: { address: world.temporalAddress, taskQueue: world.taskQueue } })
+    const other = await connect({
+      databaseUrl: world.db.writerUrl,
+      temporal: { address: world.temporalAddress, taskQueue: world.taskQueue },
+    })
     try {
       const resumed = await other.ask(session, 'slow please', { key: 'once' })
       expect(resumed).toMatchObject({ seq: 2, turn: 2, reason: 'done' })
-      expect(await client.ask(session, 'slow please', { key: 'once' })).toMatchObject({ answerSeq: resumed.answerSeq, text: resumed.text })
+      expect(await client.ask(session, 'slow please', { key: 'once' })).toMatchObject({
+        answerSeq: resumed.answerSeq,
+        text: resumed.text,
+      })
     } finally {
       await other.disconnect()
     }
@@ -94,7 +115,9 @@ describe('approvals', () => {
     const session = await newSession()
     const waiting = await client.ask(session, 'a command', { key: 'k', onApproval: 'return' })
     if (waiting.waiting === null) throw new Error('it did not wait')
-    expect(waiting.calls).toMatchObject([{ call: `${session}:2.0`, short: '2.0', tool: 'run_command', args: '{"command":"echo asked"}' }])
+    expect(waiting.calls).toMatchObject([
+      { call: `${session}:2.0`, short: '2.0', tool: 'run_command', args: '{"command":"echo asked"}' },
+    ])
     expect(await client.approve(session, '2.0')).toMatchObject({ call: `${session}:2.0`, duplicate: false })
     const answer = await client.ask(session, 'a command', { key: 'k' })
     expect(answer.text).toMatch(/asked/)
@@ -128,7 +151,10 @@ describe('approvals', () => {
 
   test('what a callback throws ends the wait, not the turn', async () => {
     const session = await newSession()
-    const failing = client.ask(session, 'a command', { key: 'k', onApproval: () => Promise.reject(new Error('no tty')) })
+    const failing = client.ask(session, 'a command', {
+      key: 'k',
+      onApproval: () => Promise.reject(new Error('no tty')),
+    })
     await expect(failing).rejects.toThrow('no tty')
     expect(await client.approvals(session)).toHaveLength(1)
   })
@@ -149,11 +175,21 @@ describe('approvals', () => {
 })
 
 test('a deferred call waits for whoever finishes it', async () => {
-  const tool = { name: 'ask_person', description: 'asks', inputSchema: '{"type":"object"}', deferred: true, approval: 'allow' as const }
+  const tool = {
+    name: 'ask_person',
+    description: 'asks',
+    inputSchema: '{"type":"object"}',
+    deferred: true,
+    approval: 'allow' as const,
+  }
   const session = await newSession({ tools: [tool] })
   const asked = client.ask(session, 'person')
   await until('the call to be handed out', async () => (await client.info(session)).state === 'waiting_result')
-  expect(await client.finishCall(session, '2.0', { outcome: 'ok', content: 'forty-two', key: 'r1' })).toMatchObject({ duplicate: false })
+  expect(await client.finishCall(session, '2.0', { outcome: 'ok', content: 'forty-two', key: 'r1' })).toMatchObject({
+    duplicate: false,
+  })
   expect((await asked).text).toMatch(/forty-two/)
-  await expect(client.finishCall(session, '2.0', { outcome: 'ok', content: 'other' })).rejects.toThrow(code('already_resolved'))
+  await expect(client.finishCall(session, '2.0', { outcome: 'ok', content: 'other' })).rejects.toThrow(
+    code('already_resolved'),
+  )
 })

@@ -41,7 +41,9 @@ describe('create', () => {
   test('takes the hash of a stored definition, and refuses one that is not there', async () => {
     const { definition: hash } = await client.create({ definition })
     expect((await client.create({ definition: hash })).definition).toBe(hash)
-    await expect(client.create({ definition: `sha256:${'0'.repeat(64)}` })).rejects.toThrow(code('definition_not_found'))
+    await expect(client.create({ definition: `sha256:${'0'.repeat(64)}` })).rejects.toThrow(
+      code('definition_not_found'),
+    )
   })
 
   test('stores the absolute path of the work folder, which must be there', async () => {
@@ -61,7 +63,10 @@ describe('send', () => {
     const sent = await client.send(session, 'hello')
     expect(sent).toMatchObject({ session, seq: 2, duplicate: false, nudged: false })
     expect(Date.now() - began).toBeLessThan(2_500)
-    expect((await client.tail(session, 1))[0]).toMatchObject({ actor: 'user:jan', payload: { blocks: [{ type: 'text', text: 'hello' }] } })
+    expect((await client.tail(session, 1))[0]).toMatchObject({
+      actor: 'user:jan',
+      payload: { blocks: [{ type: 'text', text: 'hello' }] },
+    })
     expect((await client.info(session)).dueAt).not.toBeNull()
   })
 
@@ -122,7 +127,9 @@ describe('approvals of what is not there', () => {
     await expect(client.approve(session)).rejects.toThrow(code('not_requested'))
     await expect(client.approve(session, '2.0')).rejects.toThrow(code('call_not_found'))
     await expect(client.approve(session, '2.0', { args: '[1]' })).rejects.toThrow(code('invalid_input'))
-    await expect(client.finishCall(session, '2.0', { outcome: 'ok', content: 'x' })).rejects.toThrow(code('call_not_found'))
+    await expect(client.finishCall(session, '2.0', { outcome: 'ok', content: 'x' })).rejects.toThrow(
+      code('call_not_found'),
+    )
   })
 })
 
@@ -141,7 +148,11 @@ describe('definitions, forks, finding', () => {
     await client.send(session, 'two')
     const fork = await client.fork(session, { at: 2, session: 'forked-one' })
     expect(fork).toMatchObject({ session: 'forked-one', parent: { session, seq: 2 } })
-    expect((await client.read('forked-one')).map((e) => e.type)).toEqual(['session_created', 'message_received', 'forked'])
+    expect((await client.read('forked-one')).map((e) => e.type)).toEqual([
+      'session_created',
+      'message_received',
+      'forked',
+    ])
     await expect(client.fork(session, { at: 99 })).rejects.toThrow(code('invalid_input'))
     await expect(client.fork(session, { session: 'forked-one' })).rejects.toThrow(code('session_exists'))
     await expect(client.fork('nothere')).rejects.toThrow(code('session_not_found'))
@@ -154,7 +165,11 @@ describe('definitions, forks, finding', () => {
     expect(await client.find('twin')).toBe('twin')
     await expect(client.find('twin-')).rejects.toThrow(code('ambiguous_id'))
     await expect(client.find('xyz')).rejects.toThrow(code('session_not_found'))
-    expect((await client.list({ prefix: 'twin' })).map((row) => row.session).sort()).toEqual(['twin', 'twin-a', 'twin-b'])
+    expect((await client.list({ prefix: 'twin' })).map((row) => row.session).sort()).toEqual([
+      'twin',
+      'twin-a',
+      'twin-b',
+    ])
   })
 })
 

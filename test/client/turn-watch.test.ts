@@ -31,11 +31,25 @@ const watch = (seq: number, events: LogEvent[]): TurnWatch =>
 describe('which turn handled a message', () => {
   test('a message that found no turn open is handled by the turn that it opened', () => {
     const { end } = watch(2, [message(2), answer(3, 2, 'hello'), finished(4, 2)])
-    expect(end).toMatchObject({ turn: 2, reason: 'done', answerSeq: 3, text: 'hello', finishedSeq: 4, costUsdMicros: 5 })
+    expect(end).toMatchObject({
+      turn: 2,
+      reason: 'done',
+      answerSeq: 3,
+      text: 'hello',
+      finishedSeq: 4,
+      costUsdMicros: 5,
+    })
   })
 
   test('a queued message is handled by the next turn, and not answered by the one that ran', () => {
-    const log = [message(2), message(3), answer(4, 2, 'to the first'), finished(5, 2), answer(6, 3, 'to the second'), finished(7, 3)]
+    const log = [
+      message(2),
+      message(3),
+      answer(4, 2, 'to the first'),
+      finished(5, 2),
+      answer(6, 3, 'to the second'),
+      finished(7, 3),
+    ]
     expect(watch(3, log.slice(0, 4)).end).toBeNull()
     expect(watch(3, log).end).toMatchObject({ turn: 3, text: 'to the second', usage: { input: 10 } })
   })
@@ -52,20 +66,39 @@ describe('which turn handled a message', () => {
 
   test('an interrupting message is handled by the turn after the one it stopped', () => {
     const stop = event(4, 'interrupted', { turn: 2, by: 3, partial: [] })
-    const log = [message(2), message(3, 'interrupt'), stop, finished(5, 2, 'interrupted'), answer(6, 3, 'instead'), finished(7, 3)]
+    const log = [
+      message(2),
+      message(3, 'interrupt'),
+      stop,
+      finished(5, 2, 'interrupted'),
+      answer(6, 3, 'instead'),
+      finished(7, 3),
+    ]
     expect(watch(3, log).end).toMatchObject({ turn: 3, reason: 'done', text: 'instead' })
     expect(watch(2, log).end).toMatchObject({ turn: 2, reason: 'interrupted', text: '' })
   })
 
   test('a turn that failed says why, one that was interrupted keeps what was streamed', () => {
-    const failed = event(3, 'model_failed', { step: 'model@2', class: 'auth', retryable: false, attempts: [], message: 'no' })
+    const failed = event(3, 'model_failed', {
+      step: 'model@2',
+      class: 'auth',
+      retryable: false,
+      attempts: [],
+      message: 'no',
+    })
     expect(watch(2, [message(2), failed, finished(4, 2, 'failed')]).end).toMatchObject({
       reason: 'failed',
       failure: { class: 'auth', message: 'no' },
       answerSeq: null,
     })
-    const stop = event(4, 'interrupted', { turn: 2, by: 3, partial: [{ step: 'model@2', blocks: [{ type: 'text', text: 'half' }] }] })
-    expect(watch(2, [message(2), message(3, 'interrupt'), stop, finished(5, 2, 'interrupted')]).end).toMatchObject({ text: 'half' })
+    const stop = event(4, 'interrupted', {
+      turn: 2,
+      by: 3,
+      partial: [{ step: 'model@2', blocks: [{ type: 'text', text: 'half' }] }],
+    })
+    expect(watch(2, [message(2), message(3, 'interrupt'), stop, finished(5, 2, 'interrupted')]).end).toMatchObject({
+      text: 'half',
+    })
   })
 
   test('a call without a known price makes the price of the turn unknown', () => {
@@ -77,6 +110,8 @@ describe('which turn handled a message', () => {
 
   test('refuses to wait for an event that is no message, and ends where the session is closed', () => {
     expect(() => watch(3, [answer(3, 2, 'x')])).toThrow(expect.objectContaining({ code: 'invalid_input' }))
-    expect(() => watch(2, [message(2), event(3, 'session_closed', {})])).toThrow(expect.objectContaining({ code: 'session_closed' }))
+    expect(() => watch(2, [message(2), event(3, 'session_closed', {})])).toThrow(
+      expect.objectContaining({ code: 'session_closed' }),
+    )
   })
 })
