@@ -27,6 +27,15 @@ export async function claimSession(
   return { status: row.status }
 }
 
+const UNIQUE_VIOLATION = '23505'
+
+interface ClaimRow {
+  status: DraftClaim['status']
+  attempt: number
+  attempts: string
+  retry_us: number | null
+}
+
 export async function claimDraft(
   pool: Pool,
   ttlMs: number,
@@ -35,20 +44,18 @@ export async function claimDraft(
   step: string,
   { safe, token }: { safe: boolean; token: string },
 ): Promise<DraftClaim> {
-  const row = await queryRow<{
-    status: DraftClaim['status']
-    attempt: number
-    attempts: string
-    retry_us: number | null
-  }>(pool, 'select * from savefile.claim_draft($1, $2, $3, $4, $5, $6, $7)', [
-    ref.space,
-    ref.session,
-    epoch,
-    step,
-    token,
-    safe,
-    ttlMs * 1000,
-  ])
+  const values = [ref.space, ref.session, epoch, step, token, safe, ttlMs * 1000]
+  const ask = (): Promise<ClaimRow> =>
+    queryRow<ClaimRow & Record<string, unknown>>(
+      pool,
+      'select * from savefile.claim_draft($1, $2, $3, $4, $5, $6, $7)',
+      values,
+    )
+  // Two first claims at once: the loser finds the winner's row.
+  const row = await ask().catch((error: unknown) => {
+    if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return ask()
+    throw error
+  })
   if (row.status === 'claimed')
     return { status: 'claimed', token, attempt: row.attempt, attempts: Attempt.array().parse(JSON.parse(row.attempts)) }
   if (row.status === 'busy') return { status: 'busy', retryMs: millis(row.retry_us) }
