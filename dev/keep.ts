@@ -22,13 +22,15 @@ const HEALTHY_MS = 30_000
  */
 export async function keepRunning(start: () => Promise<Runs>, tell: (what: string) => void): Promise<KeptPart> {
   const stopped = new AbortController()
+  const asked = new Promise<void>((resolve) => stopped.signal.addEventListener('abort', () => resolve()))
   let running: Runs | null = await start()
 
   const keep = async (): Promise<void> => {
     let pause = FIRST_PAUSE_MS
     let since = Date.now()
     while (!stopped.signal.aborted) {
-      await running?.ended
+      // A server of the user's never ends for us.
+      await Promise.race([running?.ended, asked])
       if (stopped.signal.aborted) return
       running = null
       if (Date.now() - since > HEALTHY_MS) pause = FIRST_PAUSE_MS

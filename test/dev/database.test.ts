@@ -1,5 +1,11 @@
-import { createDatabase, createEmptyDatabase } from '../support/database'
-import { GROUPS, makeLogins, makeOwnerLogin, withClient } from '../../dev/database'
+/** The databases and logins that the rig, the development stack and compose make. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { Pool } from 'pg'
+import { GROUPS, loginUrl, makeLogins, makeOwnerLogin, withClient } from '../../dev/database'
+import { nodeArgs } from '../../dev/own-files'
+import { checkSchema } from '../../log/migrate'
+import { createDatabase, createEmptyDatabase, TEST_PASSWORD } from '../support/database'
 
 test('every test file has a database of its own, and every login is in its group', async () => {
   const [one, two] = await Promise.all([createDatabase(), createEmptyDatabase()])
@@ -26,4 +32,23 @@ test('many set-ups at once make the same roles without a failure', async () => {
   const passwords = { owner: 'test', writer: 'test', executor: 'test', reader: 'test' }
   const setUp = () => makeOwnerLogin(cluster, passwords).then(() => makeLogins(cluster, passwords))
   await expect(Promise.all(Array.from({ length: 8 }, setUp))).resolves.toHaveLength(8)
+})
+
+test("compose's set-up makes a database that each login can use, and does nothing the second time", async () => {
+  const name = `compose_${process.pid}`
+  const cluster = String(process.env['SAVEFILE_TEST_PG_URL'])
+  const passwords = Object.fromEntries(
+    GROUPS.map((group) => [`SAVEFILE_${group.toUpperCase()}_PASSWORD`, TEST_PASSWORD]),
+  )
+  const env = { ...process.env, ...passwords, SAVEFILE_ADMIN_DATABASE_URL: cluster, SAVEFILE_DATABASE: name }
+  const setUp = async () =>
+    (await promisify(execFile)(process.execPath, nodeArgs('dev/set-up-database/main'), { env })).stdout
+  try {
+    expect(await setUp()).toMatch(new RegExp(`^${name}: made, revision (\\d+), \\1 applied\n$`))
+    expect(await setUp()).toMatch(new RegExp(`^${name}: revision \\d+, 0 applied\n$`))
+    const pool = new Pool({ connectionString: loginUrl(cluster, name, 'writer', TEST_PASSWORD) })
+    await checkSchema(pool).finally(() => pool.end())
+  } finally {
+    await withClient(cluster, (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`))
+  }
 })

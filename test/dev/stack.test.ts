@@ -140,7 +140,10 @@ test("a database and a Temporal of the user's are used, and none is started", as
     const stack = await ensureStack({ home, env: theirs, onProgress })
     expect(Object.keys(stack.processes)).toEqual(['worker'])
     expect([stack.databaseUrl, stack.ownerUrl, stack.temporal.from]).toEqual([database.writerUrl, null, 'environment'])
+    const began = Date.now()
     await stopStack({ home, onProgress })
+    // Not killed for want of an end that never comes.
+    expect(Date.now() - began).toBeLessThan(30_000)
     expect(await accepts('127.0.0.1', Number(new URL(database.writerUrl).port), 1_000)).toBe(true)
   } finally {
     await database.drop()
