@@ -65,7 +65,6 @@ export async function exchange<P>(
     }
     const reader = adapter.reader(request, context)
     try {
-      if (context.signal.aborted) return stopped()
       // The SDK's own limit ends with the headers; silence is watched here, so it comes second.
       for await (const event of await adapter.open(params, watch.fetch, watch.signal, request.model.silenceMs + 1000)) {
         if (context.signal.aborted) return stopped()
