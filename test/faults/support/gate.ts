@@ -6,8 +6,8 @@ import { Client } from 'pg'
 import { until } from '../../support/world'
 
 export interface Gate {
-  /** Waits until a statement that calls this function of ours stands at a lock. */
-  standsAt(name: string): Promise<void>
+  /** Waits until so many statements that call this function of ours stand at it. */
+  standsAt(name: string, count?: number): Promise<void>
   /** Ends the connections that stand at it because of this gate: what they asked for never happens. */
   cutOff(name: string): Promise<void>
   /** Lets go. */
@@ -34,7 +34,8 @@ export async function closeGate(adminUrl: string, sql: string, values: unknown[]
     return rows.map(({ pid }) => pid)
   }
   return {
-    standsAt: (name) => until(`${name} to stand at a lock`, async () => (await waiting(name)).length > 0),
+    standsAt: (name, count = 1) =>
+      until(`${count} ${name} to stand at a lock`, async () => (await waiting(name)).length >= count),
     async cutOff(name) {
       for (const pid of await waiting(name)) await watcher.query('select pg_terminate_backend($1)', [pid])
     },
