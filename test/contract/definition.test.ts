@@ -11,7 +11,17 @@ describe('a definition', () => {
       v: 1,
       system: '',
       model: { ...model, maxOutputTokens: 8192, silenceMs: 120_000 },
-      tools: [{ ...tool, readOnly: false, idempotent: false, approval: 'ask', timeoutMs: 120_000, local: false, deferred: false }],
+      tools: [
+        {
+          ...tool,
+          readOnly: false,
+          idempotent: false,
+          approval: 'ask',
+          timeoutMs: 120_000,
+          local: false,
+          deferred: false,
+        },
+      ],
       limits: { steps: 100, tokens: 5_000_000, usdMicros: 10_000_000, seconds: 86_400 },
     })
   })
@@ -29,11 +39,31 @@ describe('a definition', () => {
     ['an address of a provider', { model: { ...model, baseUrl: 'http://x' } }, 'model', 'baseUrl'],
     ['another version', { v: 2, model }, 'v', 'expected 1'],
     ['a temperature out of range', { model: { ...model, temperature: 3 } }, 'model.temperature', '<=2'],
-    ['a tool name with a dot', { model, tools: [{ ...tool, name: 'a.b' }] }, 'tools.0.name', 'must be 1 to 64 of letters'],
-    ['a schema that is not JSON', { model, tools: [{ ...tool, inputSchema: '{' }] }, 'tools.0.inputSchema', 'root is {"type":"object"'],
-    ['a schema whose root is a list', { model, tools: [{ ...tool, inputSchema: '{"type":"array"}' }] }, 'tools.0.inputSchema', 'root is'],
+    [
+      'a tool name with a dot',
+      { model, tools: [{ ...tool, name: 'a.b' }] },
+      'tools.0.name',
+      'must be 1 to 64 of letters',
+    ],
+    [
+      'a schema that is not JSON',
+      { model, tools: [{ ...tool, inputSchema: '{' }] },
+      'tools.0.inputSchema',
+      'root is {"type":"object"',
+    ],
+    [
+      'a schema whose root is a list',
+      { model, tools: [{ ...tool, inputSchema: '{"type":"array"}' }] },
+      'tools.0.inputSchema',
+      'root is',
+    ],
     ['two tools of one name', { model, tools: [tool, tool] }, 'tools', 'tool names must differ'],
-    ['an approval rule that there is not', { model, tools: [{ ...tool, approval: 'maybe' }] }, 'tools.0.approval', 'allow'],
+    [
+      'an approval rule that there is not',
+      { model, tools: [{ ...tool, approval: 'maybe' }] },
+      'tools.0.approval',
+      'allow',
+    ],
     ['a limit of nothing', { model, limits: { steps: 0 } }, 'limits.steps', '>0'],
     ['half a step', { model, limits: { steps: 1.5 } }, 'limits.steps', 'int'],
   ])('with %s is refused: which field, and what would be right', (_what, input, field, right) => {
@@ -61,14 +91,23 @@ describe('tools of a definition', () => {
     expect(toolNamed(definition, 'constructor')).toBeUndefined()
   })
   it('are safe to run again only where they say so', () => {
-    expect([true, false].flatMap((readOnly) => [true, false].map((idempotent) => isSafe({ readOnly, idempotent })))).toEqual([true, true, true, false])
+    expect(
+      [true, false].flatMap((readOnly) => [true, false].map((idempotent) => isSafe({ readOnly, idempotent }))),
+    ).toEqual([true, true, true, false])
   })
 })
 
 describe('error codes', () => {
   it('are matched by name and code, so that they survive another realm', () => {
     expect(errorCode({ name: 'SavefileError', code: 'timeout' })).toBe('timeout')
-    for (const other of [null, undefined, 'timeout', new Error('timeout'), { code: 'timeout' }, { name: 'SavefileError', code: 'nope' }])
+    for (const other of [
+      null,
+      undefined,
+      'timeout',
+      new Error('timeout'),
+      { code: 'timeout' },
+      { name: 'SavefileError', code: 'nope' },
+    ])
       expect(errorCode(other)).toBeUndefined()
   })
   it('are not given twice', () => expect(new Set(ERROR_CODES).size).toBe(ERROR_CODES.length))

@@ -9,9 +9,12 @@ interface Golden {
   cases: { stored: string; parsed: unknown }[]
   schema: unknown
 }
-const golden = (type: EventType, v: number): Golden => JSON.parse(readFileSync(join(FOLDER, `${type}.v${v}.json`), 'utf8')) as Golden
+const golden = (type: EventType, v: number): Golden =>
+  JSON.parse(readFileSync(join(FOLDER, `${type}.v${v}.json`), 'utf8')) as Golden
 const stored = (type: string, v: number, payload: string) => ({ seq: 7, at: 1, actor: 'agent', type, v, payload })
-const versions = EVENT_TYPES.flatMap((type) => Array.from({ length: VERSIONS[type] }, (_, i): [EventType, number] => [type, i + 1]))
+const versions = EVENT_TYPES.flatMap((type) =>
+  Array.from({ length: VERSIONS[type] }, (_, i): [EventType, number] => [type, i + 1]),
+)
 
 describe('golden files', () => {
   it('are there for every type and version, and for nothing else', () => {
@@ -54,11 +57,19 @@ describe('schemas', () => {
     ['a seq of 0', 'turn_finished', { turn: 0, reason: 'done' }],
     ['a reason that there is not', 'turn_finished', { turn: 1, reason: 'bored' }],
     ['a hash that is none', 'session_created', { definition: 'abc', origin: { kind: 'new' } }],
-    ['a call among what people send', 'message_received', { blocks: [{ type: 'tool_call', call: 'c', name: 'n', args: '' }], delivery: 'queue' }],
+    [
+      'a call among what people send',
+      'message_received',
+      { blocks: [{ type: 'tool_call', call: 'c', name: 'n', args: '' }], delivery: 'queue' },
+    ],
     ['a delivery that there is not', 'message_received', { blocks: [], delivery: 'later' }],
     ['an empty call id', 'tool_started', { call: '', tool: 't', queue: null, idempotencyKey: '' }],
     ['a negative count of tokens', 'model_answered', { ...answer, usage: { input: -1, output: 0 } }],
-    ['a manifest that names no seq', 'model_answered', { ...answer, manifest: { ...(answer.manifest as object), saw: [0] } }],
+    [
+      'a manifest that names no seq',
+      'model_answered',
+      { ...answer, manifest: { ...(answer.manifest as object), saw: [0] } },
+    ],
   ])('refuse %s', (_what, type, payload) => {
     expect(() => parseEvent(stored(type, 1, JSON.stringify(payload)))).toThrow('does not validate')
   })

@@ -5,9 +5,14 @@ import { cutText, normaliseText } from '../../contract/text'
 
 describe('names', () => {
   it.each(['a', '0', 'a-b_c', 'a'.repeat(64)])('takes %s', (name) => expect(nameProblem('space', name)).toBeNull())
-  it.each(['', '-a', '_a', 'A', 'a b', 'a/b', 'é', 'a\n', 'a'.repeat(65)])('refuses %j and says what would be right', (name) => {
-    expect(nameProblem('session id', name)).toMatch(/^session id ".*" must be 1 to 64 of a-z, 0-9, "_" and "-", and begin with/)
-  })
+  it.each(['', '-a', '_a', 'A', 'a b', 'a/b', 'é', 'a\n', 'a'.repeat(65)])(
+    'refuses %j and says what would be right',
+    (name) => {
+      expect(nameProblem('session id', name)).toMatch(
+        /^session id ".*" must be 1 to 64 of a-z, 0-9, "_" and "-", and begin with/,
+      )
+    },
+  )
   it('makes session ids of 25 characters that are names, and differ where the bytes do', () => {
     const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 })
     fc.assert(
@@ -57,13 +62,21 @@ describe('text that Postgres or a provider cannot hold', () => {
     expect(textBlock('a')).toEqual({ type: 'text', text: 'a' })
   })
   it('is cut without leaving half a pair', () => {
-    expect([cutText('abc', 3), cutText('abcd', 3), cutText('ab\ud83d\ude00', 3), cutText('a\ud83d\ude00', 3), cutText('a', 0)]).toEqual(['abc', 'abc', 'ab', 'a\ud83d\ude00', ''])
+    expect([
+      cutText('abc', 3),
+      cutText('abcd', 3),
+      cutText('ab\ud83d\ude00', 3),
+      cutText('a\ud83d\ude00', 3),
+      cutText('a', 0),
+    ]).toEqual(['abc', 'abc', 'ab', 'a\ud83d\ude00', ''])
   })
 })
 
 describe('the text of blocks', () => {
   it('is text and refusals, without reasoning, calls and attachments', () => {
     const call = { type: 'tool_call' as const, call: 'c', name: 'n', args: '{}' }
-    expect(textOf([{ type: 'reasoning', text: 'hm' }, { type: 'text', text: 'a' }, call, { type: 'refusal', text: 'b' }])).toBe('ab')
+    expect(
+      textOf([{ type: 'reasoning', text: 'hm' }, { type: 'text', text: 'a' }, call, { type: 'refusal', text: 'b' }]),
+    ).toBe('ab')
   })
 })

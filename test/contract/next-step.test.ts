@@ -153,7 +153,12 @@ describe('limits', () => {
 describe('open calls, each for itself (rules 16 b, 17 and 18)', () => {
   it('appends tool_started before anything runs, with a key that names the session and the call', () => {
     const d = decide(withCalls('pay', 'look'))
-    expect(brief(d)).toEqual({ events: ['tool_started', 'tool_started'], closes: [], run: ['tool@s:2.0', 'tool@s:2.1'], waiting: 'steps' })
+    expect(brief(d)).toEqual({
+      events: ['tool_started', 'tool_started'],
+      closes: [],
+      run: ['tool@s:2.0', 'tool@s:2.1'],
+      waiting: 'steps',
+    })
     const keys = d.events.map((e) => (e.type === 'tool_started' ? e.payload.idempotencyKey : ''))
     expect(keys).toEqual([g.sha256('savefile/idempotency\n\ns:2.0'), g.sha256('savefile/idempotency\n\ns:2.1')])
   })
@@ -167,14 +172,24 @@ describe('open calls, each for itself (rules 16 b, 17 and 18)', () => {
     const first = decide(s, g.env({ drafts: [g.toolRow(s, 1), g.running(step0(s))] }))
     expect(brief(first)).toEqual({ events: ['tool_finished:ok'], closes: [], run: [step0(s)], waiting: 'steps' })
     const both = decide(s, g.env({ drafts: [g.toolRow(s, 0), g.toolRow(s, 1)] }))
-    expect(brief(both)).toEqual({ events: ['tool_finished:ok', 'tool_finished:ok'], closes: [], run: ['model@7'], waiting: 'steps' })
+    expect(brief(both)).toEqual({
+      events: ['tool_finished:ok', 'tool_finished:ok'],
+      closes: [],
+      run: ['model@7'],
+      waiting: 'steps',
+    })
   })
-  it.each(['unknown', 'cancelled'] as const)('says %s where the row was closed so, with what had been put out', (outcome) => {
-    const s = g.then(withCalls('pay'), g.started)
-    const row = g.closedRow(step0(s), outcome, [{ type: 'text', text: 'half' }])
-    const d = decide(s, g.env({ drafts: [row] }))
-    expect(d.events).toMatchObject([{ type: 'tool_finished', payload: { outcome, blocks: [{}, { type: 'text', text: 'half' }] } }])
-  })
+  it.each(['unknown', 'cancelled'] as const)(
+    'says %s where the row was closed so, with what had been put out',
+    (outcome) => {
+      const s = g.then(withCalls('pay'), g.started)
+      const row = g.closedRow(step0(s), outcome, [{ type: 'text', text: 'half' }])
+      const d = decide(s, g.env({ drafts: [row] }))
+      expect(d.events).toMatchObject([
+        { type: 'tool_finished', payload: { outcome, blocks: [{}, { type: 'text', text: 'half' }] } },
+      ])
+    },
+  )
   it.each([
     ['a tool that there is not', { name: 'nope' }],
     ['arguments that are not right', { name: 'pay', problem: 'it is not JSON' }],
@@ -187,7 +202,17 @@ describe('open calls, each for itself (rules 16 b, 17 and 18)', () => {
     expect(brief(decide(withCalls('never'))).events).toEqual(['tool_finished:denied'])
   })
   it('passes on where and how long a tool runs', () => {
-    const tools = [{ name: 'far', description: '', inputSchema: '{"type":"object"}', approval: 'allow' as const, queue: 'lab', timeoutMs: 5, local: true }]
+    const tools = [
+      {
+        name: 'far',
+        description: '',
+        inputSchema: '{"type":"object"}',
+        approval: 'allow' as const,
+        queue: 'lab',
+        timeoutMs: 5,
+        local: true,
+      },
+    ]
     const d = decide(withCalls('far'), g.env({ definition: g.defined({ tools }) }))
     expect(d.run).toEqual([{ step: 'tool@s:2.0', kind: 'tool', n: 1, queue: 'lab', local: true, timeoutMs: 5 }])
   })
@@ -197,7 +222,12 @@ describe('approvals', () => {
   const asked = g.then(withCalls('ask'), (s) => g.requested(s, 0, g.T0 + 200 * g.SECOND))
   it('asks, with the expiry of the definition, and starts nothing meanwhile; others run beside it', () => {
     const d = decide(withCalls('ask', 'look'))
-    expect(brief(d)).toEqual({ events: ['approval_requested', 'tool_started'], closes: [], run: ['tool@s:2.1'], waiting: 'steps' })
+    expect(brief(d)).toEqual({
+      events: ['approval_requested', 'tool_started'],
+      closes: [],
+      run: ['tool@s:2.1'],
+      waiting: 'steps',
+    })
     expect(d.events[0]?.payload).toMatchObject({ rule: 'ask', expiresAt: g.T0 + 160 * g.SECOND })
     expect(d.wakeAt).toBe(g.T0 + 160 * g.SECOND)
   })
@@ -211,7 +241,10 @@ describe('approvals', () => {
     expect(decide(asked).wakeAt).toBe(g.T0 + 200 * g.SECOND)
   })
   it('starts what was allowed, and says what was denied in the words of who denied it', () => {
-    expect(brief(decide(g.then(asked, (s) => g.resolved(s, 'allow'))))).toMatchObject({ events: ['tool_started'], run: ['tool@s:2.0'] })
+    expect(brief(decide(g.then(asked, (s) => g.resolved(s, 'allow'))))).toMatchObject({
+      events: ['tool_started'],
+      run: ['tool@s:2.0'],
+    })
     const d = decide(g.then(asked, (s) => g.resolved(s, 'deny', 0, { note: 'too dear' })))
     expect(d.events).toMatchObject([{ payload: { outcome: 'denied', blocks: [{ text: 'Not run: too dear.' }] } }])
   })
@@ -239,7 +272,10 @@ describe('deferred calls', () => {
     expect(brief(decide(g.then(withCalls('wait'), g.started)))).toEqual({ ...nothing, waiting: 'deferred' })
   })
   it('need their approval first, and wait for that before the other', () => {
-    expect(brief(decide(withCalls('wait', 'wait_ask')))).toMatchObject({ events: ['tool_started', 'approval_requested'], waiting: 'approval' })
+    expect(brief(decide(withCalls('wait', 'wait_ask')))).toMatchObject({
+      events: ['tool_started', 'approval_requested'],
+      waiting: 'approval',
+    })
   })
   it('are unknown after an interrupt', () => {
     const s = g.then(g.then(withCalls('wait'), g.started), g.stop)
@@ -252,29 +288,55 @@ describe('interrupts (rules 8, 14 and 16 a)', () => {
   const end = ['interrupted', 'turn_finished:interrupted']
   it('closes the row of a model call before it says anything, also one that is not there yet', () => {
     const drafts = [g.running('model@2', false)]
-    expect(brief(decide(stopped, g.env({ drafts })))).toEqual({ ...nothing, closes: ['model@2:cancelled'], waiting: 'settling' })
+    expect(brief(decide(stopped, g.env({ drafts })))).toEqual({
+      ...nothing,
+      closes: ['model@2:cancelled'],
+      waiting: 'settling',
+    })
     expect(brief(decide(stopped))).toEqual({ ...nothing, closes: ['model@2:cancelled:absent'], waiting: 'settling' })
   })
   it('keeps what the stopped call had streamed', () => {
-    const d = decide(stopped, g.env({ drafts: [g.closedRow('model@2', 'cancelled', [{ type: 'text', text: 'so f' }])] }))
+    const d = decide(
+      stopped,
+      g.env({ drafts: [g.closedRow('model@2', 'cancelled', [{ type: 'text', text: 'so f' }])] }),
+    )
     expect(brief(d).events).toEqual(end)
-    expect(d.events[0]?.payload).toEqual({ turn: 2, by: 3, partial: [{ step: 'model@2', blocks: [{ type: 'text', text: 'so f' }] }] })
+    expect(d.events[0]?.payload).toEqual({
+      turn: 2,
+      by: 3,
+      partial: [{ step: 'model@2', blocks: [{ type: 'text', text: 'so f' }] }],
+    })
   })
   it('promotes an answer that was there, and cancels its calls, which had not seen the interrupt', () => {
     const d = decide(stopped, g.env({ drafts: [g.modelRow(due, ['pay', 'ask'])] }))
     expect(brief(d).events).toEqual(['model_answered', 'tool_finished:cancelled', 'tool_finished:cancelled', ...end])
   })
   it('promotes a failure that was there', () => {
-    expect(brief(decide(stopped, g.env({ drafts: [g.finishedRow('model@2', g.failed(due))] }))).events).toEqual(['model_failed', ...end])
+    expect(brief(decide(stopped, g.env({ drafts: [g.finishedRow('model@2', g.failed(due))] }))).events).toEqual([
+      'model_failed',
+      ...end,
+    ])
   })
-  const three = g.then(g.then(g.then(withCalls('pay', 'put', 'ask'), g.started), (s) => g.started(s, 1)), g.stop)
+  const three = g.then(
+    g.then(g.then(withCalls('pay', 'put', 'ask'), g.started), (s) => g.started(s, 1)),
+    g.stop,
+  )
   it('closes the row of each started call: unknown where it was claimed, cancelled where it never began', () => {
     const d = decide(three, g.env({ drafts: [g.running(step0(three), false)] }))
-    expect(brief(d)).toEqual({ ...nothing, closes: [`${step0(three)}:unknown`, `${step1(three)}:cancelled:absent`], waiting: 'settling' })
+    expect(brief(d)).toEqual({
+      ...nothing,
+      closes: [`${step0(three)}:unknown`, `${step1(three)}:cancelled:absent`],
+      waiting: 'settling',
+    })
   })
   it('then appends a result for every open call, interrupted and turn_finished at once', () => {
     const drafts = [g.closedRow(step0(three), 'unknown'), g.toolRow(three, 1)]
-    expect(brief(decide(three, g.env({ drafts }))).events).toEqual(['tool_finished:unknown', 'tool_finished:ok', 'tool_finished:cancelled', ...end])
+    expect(brief(decide(three, g.env({ drafts }))).events).toEqual([
+      'tool_finished:unknown',
+      'tool_finished:ok',
+      'tool_finished:cancelled',
+      ...end,
+    ])
   })
   it('leaves live executors alone in the first look, and closes their rows in a later one', () => {
     const rows = (fresh: boolean) => ({ drafts: [g.running(step0(three), fresh)] })
@@ -290,7 +352,10 @@ describe('interrupts (rules 8, 14 and 16 a)', () => {
   it('interrupts a turn that waits for an approval, or has only to finish', () => {
     const waiting = g.then(g.then(withCalls('ask'), g.requested), g.stop)
     expect(brief(decide(waiting)).events).toEqual(['tool_finished:cancelled', ...end])
-    const settled = g.then(g.then(due, (s) => g.answered(s)), g.stop)
+    const settled = g.then(
+      g.then(due, (s) => g.answered(s)),
+      g.stop,
+    )
     expect(brief(decide(settled)).events).toEqual(end)
   })
 })
@@ -298,7 +363,10 @@ describe('interrupts (rules 8, 14 and 16 a)', () => {
 describe('forks (rules 21 and 22)', () => {
   const startedCall = (name: string) => g.then(withCalls(name), g.started)
   it('does not run an unsafe call again that was started in the inherited stretch', () => {
-    expect(brief(decide(fork(startedCall('pay'))))).toMatchObject({ events: ['tool_finished:unknown'], run: ['model@6'] })
+    expect(brief(decide(fork(startedCall('pay'))))).toMatchObject({
+      events: ['tool_finished:unknown'],
+      run: ['model@6'],
+    })
   })
   it.each(['look', 'put'])('runs a safe call again (%s), under the inherited idempotency key', (name) => {
     const s = fork(startedCall(name))
@@ -307,9 +375,13 @@ describe('forks (rules 21 and 22)', () => {
   })
   it('asks in the fork for an unsafe call that was not started, whatever the definition or an approval in the parent allowed', () => {
     expect(brief(decide(fork(withCalls('pay'))))).toMatchObject({ events: ['approval_requested'], waiting: 'approval' })
-    const allowed = g.then(g.then(withCalls('ask'), g.requested), (s) => g.resolved(s, 'allow', 0, { scope: 'session' }))
+    const allowed = g.then(g.then(withCalls('ask'), g.requested), (s) =>
+      g.resolved(s, 'allow', 0, { scope: 'session' }),
+    )
     expect(brief(decide(fork(allowed)))).toEqual({ ...nothing, waiting: 'approval' })
-    expect(brief(decide(g.then(fork(allowed), (s) => g.resolved(s, 'allow'))))).toMatchObject({ events: ['tool_started'] })
+    expect(brief(decide(g.then(fork(allowed), (s) => g.resolved(s, 'allow'))))).toMatchObject({
+      events: ['tool_started'],
+    })
     expect(brief(decide(g.then(fork(allowed), (s) => g.resolved(s, 'deny')))).events).toEqual(['tool_finished:denied'])
   })
   it('keeps the decision of the parent for a safe call', () => {

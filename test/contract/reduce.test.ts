@@ -56,14 +56,25 @@ describe('what a guard refuses', () => {
     ['a second result', oneDone, g.finished(oneDone), 'call_finished'],
     ['a start after the result', oneDone, g.started(oneDone), 'call_finished'],
     ['the end of another turn', settled, { type: 'turn_finished', payload: { turn: 9, reason: 'done' } }, 'wrong_turn'],
-    ['interrupted in another turn', stopping, { type: 'interrupted', payload: { turn: 9, by: 3, partial: [] } }, 'wrong_turn'],
-    ['interrupted by another message', stopping, { type: 'interrupted', payload: { turn: 2, by: 2, partial: [] } }, 'nothing_to_interrupt'],
+    [
+      'interrupted in another turn',
+      stopping,
+      { type: 'interrupted', payload: { turn: 9, by: 3, partial: [] } },
+      'wrong_turn',
+    ],
+    [
+      'interrupted by another message',
+      stopping,
+      { type: 'interrupted', payload: { turn: 2, by: 2, partial: [] } },
+      'nothing_to_interrupt',
+    ],
     ['interrupted over an open call', stoppingCalls, g.interrupted(stoppingCalls), 'calls_open'],
     ['an answer over an open call, while stopping', stoppingCalls, g.answered(stoppingCalls), 'calls_open'],
     ['a failure over an open call, while stopping', stoppingCalls, g.failed(stoppingCalls), 'calls_open'],
   ])('%s', (_name, s, event, why) => expect(refusal(s, event)).toBe(why))
 
-  it('lets a limit end a turn whose next call is due', () => expect(refusal(due, g.turnFinished(due, 'limit'))).toBe('ok'))
+  it('lets a limit end a turn whose next call is due', () =>
+    expect(refusal(due, g.turnFinished(due, 'limit'))).toBe('ok'))
   it('takes the result and the approval of an open call while stopping', () => {
     expect(refusal(stoppingCalls, g.finished(stoppingCalls, 'unknown'))).toBe('ok')
     const waiting = g.then(asked, g.stop)
@@ -85,11 +96,23 @@ describe('turns and messages (rules 5, 7 and 8)', () => {
   })
   it('makes a call due for a steering message after the last answer, and for one that the answer had not seen', () => {
     expect(g.given(g.created, g.message(), (s) => g.answered(s), g.message('steer'))).toMatchObject({ due: 4 })
-    expect(g.given(g.created, g.message(), g.message('steer'), (s) => g.answered(s, [], [2]))).toMatchObject({ due: 3, unseen: [3] })
+    expect(g.given(g.created, g.message(), g.message('steer'), (s) => g.answered(s, [], [2]))).toMatchObject({
+      due: 3,
+      unseen: [3],
+    })
   })
   it('names the call after the results by the last result, whatever order they came in', () => {
-    const s = g.given(g.created, g.message(), (x) => g.answered(x, ['pay', 'look']), g.started, (x) => g.started(x, 1))
-    const done = g.then(g.then(s, (x) => g.finished(x, 'ok', 1)), (x) => g.finished(x, 'ok', 0))
+    const s = g.given(
+      g.created,
+      g.message(),
+      (x) => g.answered(x, ['pay', 'look']),
+      g.started,
+      (x) => g.started(x, 1),
+    )
+    const done = g.then(
+      g.then(s, (x) => g.finished(x, 'ok', 1)),
+      (x) => g.finished(x, 'ok', 0),
+    )
     expect(done.due).toBe(7)
     expect(unseenByModel(done)).toEqual([7, 6])
   })
@@ -99,19 +122,38 @@ describe('turns and messages (rules 5, 7 and 8)', () => {
     expect(g.given(g.created, g.message('interrupt'))).toMatchObject({ stop: 0, turn: { opener: 2 } })
   })
   it('opens the next turn with the message that interrupted', () => {
-    const s = g.given(g.created, g.message(), g.message('interrupt'), g.interrupted, (x) => g.turnFinished(x, 'interrupted'))
+    const s = g.given(g.created, g.message(), g.message('interrupt'), g.interrupted, (x) =>
+      g.turnFinished(x, 'interrupted'),
+    )
     expect(s).toMatchObject({ turn: { opener: 3, interrupted: false }, due: 3, unseen: [3], stop: 0 })
     expect(unseenByModel(s)).toEqual([2, 3, 4])
   })
   it('shows the next request what a failed turn left unanswered', () => {
-    const s = g.given(g.created, g.message(), g.failed, g.message('steer'), (x) => g.turnFinished(x, 'failed'), g.message())
+    const s = g.given(
+      g.created,
+      g.message(),
+      g.failed,
+      g.message('steer'),
+      (x) => g.turnFinished(x, 'failed'),
+      g.message(),
+    )
     expect(unseenByModel(s)).toEqual([2, 4, 6])
   })
   it('does not answer a steering message after a failure, and says nothing is due', () => {
-    expect(g.given(g.created, g.message(), g.failed, g.message('steer'))).toMatchObject({ due: 0, turn: { failed: true } })
+    expect(g.given(g.created, g.message(), g.failed, g.message('steer'))).toMatchObject({
+      due: 0,
+      turn: { failed: true },
+    })
   })
   it('counts steps, tokens and money of a turn', () => {
-    const s = g.given(g.created, g.message(), (x) => g.answered(x, ['look']), g.started, g.finished, (x) => g.answered(x))
+    const s = g.given(
+      g.created,
+      g.message(),
+      (x) => g.answered(x, ['look']),
+      g.started,
+      g.finished,
+      (x) => g.answered(x),
+    )
     expect(s.turn).toMatchObject({ steps: 2, tokens: 30, usdMicros: 14 })
     expect(g.then(s, g.turnFinished).turn).toBeNull()
   })
@@ -133,13 +175,32 @@ describe('approvals', () => {
 
 describe('forks (rule 21)', () => {
   it('turns the decisions of the parent into inherited ones, forgets what was allowed for its session, and reopens', () => {
-    const parent = g.given(g.created, g.message(), (s) => g.answered(s, ['ask']), g.requested, (s) => g.resolved(s, 'allow', 0, { scope: 'session' }), g.closed)
+    const parent = g.given(
+      g.created,
+      g.message(),
+      (s) => g.answered(s, ['ask']),
+      g.requested,
+      (s) => g.resolved(s, 'allow', 0, { scope: 'session' }),
+      g.closed,
+    )
     const fork = g.then(parent, g.forked)
-    expect(fork).toMatchObject({ inherited: 6, allowed: [], closed: false, calls: [{ decision: null, inheritedDecision: 'allow' }] })
+    expect(fork).toMatchObject({
+      inherited: 6,
+      allowed: [],
+      closed: false,
+      calls: [{ decision: null, inheritedDecision: 'allow' }],
+    })
     expect(refusal(fork, g.resolved(fork, 'deny'))).toBe('ok')
   })
   it('keeps an inherited decision through a fork of a fork, and the later one where there are two', () => {
-    const parent = g.given(g.created, g.message(), (s) => g.answered(s, ['ask']), g.requested, (s) => g.resolved(s, 'allow'), g.forked)
+    const parent = g.given(
+      g.created,
+      g.message(),
+      (s) => g.answered(s, ['ask']),
+      g.requested,
+      (s) => g.resolved(s, 'allow'),
+      g.forked,
+    )
     expect(g.then(parent, g.forked).calls[0]).toMatchObject({ inheritedDecision: 'allow' })
     const denied = g.then(parent, (s) => g.resolved(s, 'deny'))
     expect(g.then(denied, g.forked).calls[0]).toMatchObject({ inheritedDecision: 'deny', decision: null })
