@@ -1,7 +1,6 @@
 /** What every command gets: the output, the client (connected by its first use), the process' signals as an AbortSignal. */
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
-import { connect } from '../client/connect'
 import type { Client } from '../client/types'
 import { SavefileError, errorCode } from '../contract/errors'
 import { findAddresses } from '../client/addresses'
@@ -57,6 +56,7 @@ function loginName(): string | undefined {
 /** Connects; where the database of a development stack does not answer, says how to start it. */
 export async function connectFor(cli: Pick<Cli, 'env' | 'folder'>, space: string | undefined): Promise<Client> {
   const { databaseUrl, temporal, from } = findAddresses({}, cli.env, cli.folder)
+  const { connect } = await import('../client/connect.js') // half a second that --help need not take
   try {
     return await connect({ databaseUrl, temporal, principal: principalOf(cli.env), ...(space ? { space } : {}) })
   } catch (error) {

@@ -44,7 +44,7 @@ export function createOutput(
     json,
     paint: json ? plain : paintFor(stdout, env),
     notePaint,
-    width: stdout.columns ?? stderr.columns ?? DEFAULT_WIDTH,
+    width: stdout.columns || stderr.columns || DEFAULT_WIDTH,
     isTerminal: Boolean(stdout.isTTY),
     value: (value) => void stdout.write(`${JSON.stringify(value)}\n`),
     print: (line = '') => void stdout.write(`${line}\n`),

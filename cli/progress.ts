@@ -15,7 +15,7 @@ export function createProgress(
   stream: { write(text: string): boolean; isTTY?: boolean; columns?: number },
   paint: Paint,
 ): (p: Progress) => void {
-  const room = Math.max(20, (stream.columns ?? 120) - NAME - 6)
+  const room = Math.max(20, (stream.columns || 120) - NAME - 6)
   let open = false
   return ({ what, state, detail }) => {
     if (open && stream.isTTY) stream.write('\r\u001b[K')

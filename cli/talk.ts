@@ -58,7 +58,7 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
   const rl = createInterface({ input, ...(terminal ? { output } : {}), terminal })
   const timeline = createTimeline({
     paint,
-    width: output.columns ?? WIDTH,
+    width: output.columns || WIDTH,
     wholeAnswers: true,
     sessionName: options.sessionName,
   })
@@ -83,13 +83,16 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
     }
     output.write(text)
   }
-  const say = (text: string): void => write(`${text}\n`)
+  const say = (text: string): void => {
+    display.endLine()
+    write(`${text}\n`)
+  }
   const fail = (error: unknown): void => {
     const code = errorCode(error)
     say(paint('red', `${code ?? 'error'}: ${safeText(error instanceof Error ? error.message : String(error))}`))
     if (!terminal || code === 'session_closed' || code === 'session_not_found') leave(EXIT.failed)
   }
-  const display = createDisplay({ timeline, write, paint, width: output.columns ?? WIDTH })
+  const display = createDisplay({ timeline, write, paint, width: output.columns || WIDTH })
 
   function prompt(): void {
     if (!terminal || closed) return

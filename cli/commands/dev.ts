@@ -78,12 +78,12 @@ export function homeOf(folder: string): string {
   }
 }
 
-/** What `dev` and `dev status` print: addresses, with the password of the writer's login, which is this user's own. */
+/** What `dev` and `dev status` print. The password is for programs only: with --json, and in .savefile/dev.json. */
 function sayReady(cli: Cli, stack: ReadyStack): void {
   const { out } = cli
   if (out.json) return out.value(publicPart(stack))
   const row = (name: string, text: string): void => out.print(`${name.padEnd(10)} ${text}`)
-  row('log', stack.databaseUrl)
+  row('log', withoutPassword(stack.databaseUrl))
   row('Temporal', `${stack.temporal.address}, namespace ${stack.temporal.namespace}`)
   if (stack.temporal.uiUrl) row('UI', stack.temporal.uiUrl)
   row(
@@ -92,6 +92,10 @@ function sayReady(cli: Cli, stack: ReadyStack): void {
       ? 'a script (no key of a provider was found; it costs nothing)'
       : stack.model.providers.join(', '),
   )
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/(:\/\/[^:@/]*):[^@/]*@/, '$1:***@')
 }
 
 function publicPart(stack: Extract<StackState, { state: 'ready' }>) {

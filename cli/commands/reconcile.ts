@@ -1,8 +1,7 @@
 /** `savefile reconcile`: what the Schedule does, by hand. */
 import type { Command } from 'commander'
 import { findAddresses } from '../../client/addresses'
-import { lazyTemporal } from '../../client/connect'
-import { nudge } from '../../client/nudge'
+import type { Client as TemporalClient } from '@temporalio/client'
 import { SavefileError } from '../../contract/errors'
 import { withExamples, type Cli } from '../cli'
 import { count } from '../numbers'
@@ -19,6 +18,8 @@ export function addReconcile(program: Command, cli: Cli): void {
     .action(async () => {
       const { out } = cli
       const { databaseUrl, temporal: settings } = findAddresses({}, cli.env, cli.folder)
+      const { lazyTemporal } = await import('../../client/connect.js')
+      const { nudge } = await import('../../client/nudge.js')
       const { reconcileOnce } = await import('../../activities/reconcile.js')
       const { createDueLog } = await import('../../log/due.js')
       const { createPool } = await import('../../log/pool.js')
@@ -45,7 +46,7 @@ export function addReconcile(program: Command, cli: Cli): void {
 }
 
 /** Asked before the overdue are taken: taking them moves their time on. */
-async function answers(temporal: ReturnType<typeof lazyTemporal>, address: string): Promise<void> {
+async function answers(temporal: TemporalClient, address: string): Promise<void> {
   try {
     await temporal.connection.withDeadline(Date.now() + DEADLINE_MS, () => temporal.workflowService.getSystemInfo({}))
   } catch (cause) {

@@ -5,7 +5,7 @@ import type { DefinitionInput } from '../../contract/definition'
 import { SavefileError } from '../../contract/errors'
 import { withExamples, type Cli } from '../cli'
 import { EXIT } from '../exit-codes'
-import { safeText } from '../safe-text'
+import { oneLine, safeText } from '../safe-text'
 import { sayAnswer } from './inputs'
 
 interface DefinitionOptions {
@@ -67,10 +67,11 @@ function addRun(program: Command, cli: Cli): void {
     const { out } = cli
     const definition = await definitionFrom(options, cli)
     const client = await cli.client()
-    const session = await newSession(client, definition, options, cli)
+    const task = words.join(' ')
+    const session = await newSession(client, definition, { title: oneLine(task, 60), ...options }, cli)
     const name = session.slice(0, 8)
     out.note(out.notePaint('dim', `session ${session}`))
-    const sent = await client.send(session, words.join(' '))
+    const sent = await client.send(session, task)
     if (!sent.nudged)
       out.note('Temporal could not be told just now: the task is in the log, and begins when Temporal is back.')
     const { runTurn } = await import('../run-turn.js')
