@@ -1,5 +1,5 @@
 /** Postgres as a process of ours: on data that a killed server left, on data of another, and beside programs without their symlinks. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -80,18 +80,24 @@ test('a new one: loopback only, no socket file, scram, UTF-8, C, and its data is
   ])
 })
 
-test.each([
-  ["is another process's by now", () => process.pid],
-  ['is nobody', () => 2 ** 22 + 7],
-])('after kill -9 it starts again, also where the pid in postmaster.pid %s', async (_, pid) => {
-  const killed = await start()
-  process.kill(killed.pid, 'SIGKILL')
-  await killed.ended
-  const file = path.join(folder, 'pg', 'postmaster.pid')
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/^\d+/, String(pid())))
-  const again = await start()
-  expect(await setting(again.url, 'server_encoding')).toBe('UTF8')
-})
+test.each(["another process's of the same user", "nobody's"])(
+  'after kill -9 it starts again, also where the pid in postmaster.pid is %s by now',
+  async (whose) => {
+    const killed = await start()
+    process.kill(killed.pid, 'SIGKILL')
+    await killed.ended
+    const stranger = spawn('/bin/sleep', ['60'], { ...findPrograms().identity, stdio: 'ignore' })
+    try {
+      const file = path.join(folder, 'pg', 'postmaster.pid')
+      const pid = whose.startsWith('another') ? stranger.pid : 2 ** 22 + 7
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^\d+/, String(pid)))
+      expect(await setting((await start()).url, 'server_encoding')).toBe('UTF8')
+      expect(stranger.exitCode ?? stranger.signalCode).toBeNull()
+    } finally {
+      stranger.kill('SIGKILL')
+    }
+  },
+)
 
 test('a server that runs on the data is not started twice, and is left alone', async () => {
   const first = await start()
