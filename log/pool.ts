@@ -3,7 +3,7 @@
  * PgBouncer in transaction mode works; only following (listen.ts) needs a connection of its own.
  */
 import { Pool, types, type QueryResultRow } from 'pg'
-import { SavefileError } from '../contract/errors'
+import { SavefileError, errorCode } from '../contract/errors'
 
 const INT8 = 20
 const INT8_ARRAY = 1016
@@ -68,25 +68,21 @@ const WORDS =
 
 /** Whether the database could not be asked at all, or went away in the middle: whether it did what was asked is then not known. */
 export function isUnreachable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if (error instanceof SavefileError) return error.code === 'database_unreachable'
-  const code = (error as { code?: unknown }).code
-  if (typeof code === 'string') {
-    // 08: connection; 57P01 to 03: shutting down, crashed, starting; 53300: too many connections; 25006: a standby.
-    if (
-      UNREACHABLE.has(code) ||
-      code.startsWith('08') ||
-      /^57P0[1-4]$/.test(code) ||
-      code === '53300' ||
-      code === '25006'
-    )
-      return true
-  }
-  return WORDS.test(error.message) || (error instanceof AggregateError && error.errors.some(isUnreachable))
+  // By their shape: errors cross realms, where instanceof fails.
+  if (typeof error !== 'object' || error === null) return false
+  const { code, message, errors } = error as { code?: unknown; message?: unknown; errors?: unknown }
+  if (code === 'database_unreachable') return true
+  // 08: connection; 57P01 to 03: shutting down, crashed, starting; 53300: too many connections; 25006: a standby.
+  if (
+    typeof code === 'string' &&
+    (UNREACHABLE.has(code) || code.startsWith('08') || /^57P0[1-4]$/.test(code) || code === '53300' || code === '25006')
+  )
+    return true
+  return (typeof message === 'string' && WORDS.test(message)) || (Array.isArray(errors) && errors.some(isUnreachable))
 }
 
 export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): unknown {
-  if (error instanceof SavefileError) return error
+  if (errorCode(error)) return error
   if (isUnreachable(error)) return unreachable(error, pool?.options)
   const code = (error as { code?: unknown } | null)?.code
   if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))

@@ -287,13 +287,13 @@ begin
   attempt := 1;
   attempts := '[]';
   status := 'claimed';
-  insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state, beat_at)
-  values (p_space, p_session, p_step, s_head, p_epoch, 1, p_token, now_at, 'running', now_at)
-  on conflict do nothing;
-  if found then return; end if;
-
-  select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_step for update;
-  if not found then raise exception 'savefile: draft % was swept while it was claimed', p_step using errcode = 'serialization_failure'; end if;
+  select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_step for no key update;
+  if not found then
+    -- Whoever loses a race for the first claim gets a unique violation, and asks again: ON CONFLICT would cost every claim a WAL record.
+    insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state, beat_at)
+    values (p_space, p_session, p_step, s_head, p_epoch, 1, p_token, now_at, 'running', now_at);
+    return;
+  end if;
   now_at := savefile.now_us();
   attempt := d.attempt;
   attempts := d.attempts;

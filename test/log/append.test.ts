@@ -1,3 +1,5 @@
+import type { NewEvent } from '../../contract/events'
+import type { InputEvent } from '../../contract/ports'
 import {
   openLog,
   answer,
@@ -82,10 +84,10 @@ describe('an executor appends', () => {
     )
     expect(again).toEqual({ status: 'appended', head: 4, seqs: [3, 4] })
     // One key for either outcome of a step.
-    const failed = {
+    const failed: NewEvent = {
       type: 'model_failed',
       payload: { step: 'model@2', class: 'timeout', retryable: false, attempts: [], message: '' },
-    } as const
+    }
     expect(await log.executor.append(ref, 1, 4, [failed], RUNNING)).toEqual({ status: 'appended', head: 4, seqs: [3] })
   })
 
@@ -217,8 +219,10 @@ describe('people append', () => {
 
   it('change the definition to one that is there', async () => {
     const ref = await log.begin()
-    const to = (definition: string) =>
-      ({ type: 'definition_changed', payload: { definition, from: log.definition, changed: [] } }) as const
+    const to = (definition: string): InputEvent => ({
+      type: 'definition_changed',
+      payload: { definition, from: log.definition, changed: [] },
+    })
     await expect(log.client.input(ref, ANN, 'd', to(`sha256:${'1'.repeat(64)}`))).rejects.toMatchObject({
       code: 'definition_not_found',
     })
