@@ -26,7 +26,7 @@ import path from 'node:path'
 import { Client } from 'pg'
 import { SavefileError } from '../contract/errors'
 import { canReach, findPrograms, SHARED_FOLDER, type Identity, type PostgresPrograms } from './postgres-binaries'
-import { freePort, processId, scrubbedEnv, stopProcess, waitUntil, type ProcessId } from './processes'
+import { commandLine, freePort, processId, scrubbedEnv, stopProcess, waitUntil, type ProcessId } from './processes'
 import { whileWaiting, type OnProgress } from './progress'
 
 export interface PostgresOptions {
@@ -144,8 +144,8 @@ async function initialise(programs: PostgresPrograms, dataDir: string, options: 
 }
 
 /**
- * After kill -9 or a reboot the pid in postmaster.pid may be another process's, and Postgres then refuses to start. It is removed where
- * that process did not start when the file says (its third line), give or take a few seconds.
+ * After kill -9 or a reboot the pid in postmaster.pid may be another process's, and Postgres then refuses to start. The file is removed
+ * where that process is no Postgres on this folder.
  */
 export function removeStalePidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid')
@@ -160,15 +160,9 @@ export function removeStalePidFile(dataDir: string): void {
   )
 }
 
-/** Whether this pid is a Postgres server that works in this data folder. Without /proc only Postgres itself can tell: then its word counts. */
-export function isServerOn(pid: number, dataDir: string): boolean {
-  if (!Number.isInteger(pid) || pid <= 1 || !processId(pid)) return false
-  if (process.platform !== 'linux') return false
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(realpathSync(dataDir))
-  } catch {
-    return false
-  }
+/** Whether this pid is a Postgres server that works in this data folder: it was started with it as an argument. */
+function isServerOn(pid: number, dataDir: string): boolean {
+  return Number.isInteger(pid) && pid > 1 && (commandLine(pid)?.includes(` -D ${realpathSync(dataDir)} `) ?? false)
 }
 
 type Launched = { status: 'ready'; server: RunningPostgres } | { status: 'port_taken' | 'failed'; error: SavefileError }

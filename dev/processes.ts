@@ -37,6 +37,17 @@ function psStartTime(pid: number): string | null {
   }
 }
 
+/** Its arguments with blanks between, or null where there is no such process. */
+export function commandLine(pid: number): string | null {
+  if (startTime(pid) === null) return null
+  try {
+    if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+    return execFileSync('ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' })
+  } catch {
+    return null
+  }
+}
+
 export function processId(pid: number): ProcessId | null {
   const started = startTime(pid)
   return started === null ? null : { pid, started }
