@@ -4,7 +4,7 @@ import type { BlobRef } from '../contract/blocks'
 import { SavefileError } from '../contract/errors'
 import type { SessionRef } from '../contract/ids'
 import { MAX_BLOB_BYTES } from '../contract/limits'
-import { asSavefileError, queryRow } from './pool'
+import { queryRow } from './pool'
 
 /** @throws SavefileError `too_large`, `session_not_found` */
 export async function writeBlob(pool: Pool, ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef> {
@@ -30,18 +30,12 @@ export async function writeBlob(pool: Pool, ref: SessionRef, bytes: Uint8Array, 
 
 /** @throws SavefileError `blob_not_found`, also where this session has no reference to it. */
 export async function readBlob(pool: Pool, ref: SessionRef, hash: string): Promise<Uint8Array> {
-  const statement = {
-    text: 'select savefile.get_blob($1, $2, $3) as content',
-    values: [ref.space, ref.session, hash],
-    binary: true,
-  }
-  let content: Buffer | null | undefined
-  try {
-    // Binary: as text the bytes would come twice as long.
-    content = (await pool.query<{ content: Buffer | null }>(statement)).rows[0]?.content
-  } catch (error) {
-    throw asSavefileError(error, pool)
-  }
+  // As hex text: in binary mode pg reads bytes as UTF-8.
+  const { content } = await queryRow<{ content: Buffer | null }>(
+    pool,
+    'select savefile.get_blob($1, $2, $3) as content',
+    [ref.space, ref.session, hash],
+  )
   if (!content)
     throw new SavefileError('blob_not_found', `Session ${ref.session} refers to no blob ${hash}.`, { ...ref, hash })
   return content
