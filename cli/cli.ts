@@ -21,11 +21,6 @@ export interface Cli {
   exit(code: ExitCode): void
 }
 
-export interface GlobalOptions {
-  json?: boolean
-  space?: string
-}
-
 /** Adds examples to a command's help, and the first of them to its usage errors. */
 export function withExamples(command: Command, examples: string[]): Command {
   const list = examples.map((example) => `  $ ${example}`).join('\n')

@@ -59,7 +59,7 @@ describe('run', () => {
     expect(ran.stderr).toMatch(/write_file\(path: "made\.txt"/)
     expect(ran.stderr).toMatch(/■ turn done · 2 model calls/)
     expect(existsSync(join(folder, 'made.txt'))).toBe(true)
-    // eslint-disable-next-line no-control-regex -- no colours in a pipe
+     
     expect(ran.stderr + ran.stdout).not.toMatch(/\u001b/)
   })
 
