@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist', '.savefile', 'node_modules', 'test/fixtures', '**/*.js', '**/*.mjs'] },
+  { ignores: ['dist', '.savefile', 'node_modules', 'test/fixtures', '**/*.js', '**/*.cjs', '**/*.mjs'] },
   ...tseslint.configs.recommended,
   {
     languageOptions: { parserOptions: { projectService: true } },
@@ -19,7 +19,10 @@ export default tseslint.config(
     // Workflow code runs in Temporal's sandbox and is replayed: no I/O, no clock, nothing from the outside.
     files: ['workflows/**/*.ts', 'contract/**/*.ts'],
     rules: {
-      'no-restricted-imports': ['error', { patterns: [{ regex: '^node:', message: 'Neither workflows nor contract may use Node built-ins.' }] }],
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '^node:', message: 'Neither workflows nor contract may use Node built-ins.' }] },
+      ],
     },
   },
   { files: ['test/**/*.ts'], rules: { 'max-lines': ['error', { max: 800 }] } },

@@ -8,7 +8,10 @@ beforeAll(async () => {
       rules: [
         {
           when: { step: 0 },
-          say: { text: 'I write it down.', calls: [{ tool: 'write_file', args: { path: 'note.txt', content: 'hello' } }] },
+          say: {
+            text: 'I write it down.',
+            calls: [{ tool: 'write_file', args: { path: 'note.txt', content: 'hello' } }],
+          },
         },
         { when: { step: 1 }, say: { text: 'Done.' } },
       ],
