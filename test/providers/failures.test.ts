@@ -120,6 +120,14 @@ test.each([
   })
 })
 
+test.each(['anthropic', 'openai-chat'] as const)(
+  '%s: one call is one request, the SDK does not try again',
+  async (provider) => {
+    await call(provider, json(529, anthropicSays('overloaded_error', 'x')))
+    expect(server.received).toHaveLength(1)
+  },
+)
+
 test('retry-after in seconds, in milliseconds, as a date, and none', async () => {
   const result = await call('anthropic', json(429, anthropicSays('rate_limit_error', 'x'), { 'retry-after': '7' }))
   expect(result).toMatchObject({ class: 'rate_limited', retryAfterMs: 7000 })

@@ -4,6 +4,9 @@ import { anthropicAt, chatAt, context, noBlob, spec, user, view } from './suppor
 import { anthropicStream, recorded, streamOf } from './support/recorded'
 import { cut, json, silence, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'
 
+// The SDKs take hold of the console when they first print: from before that on, it is seen.
+const printed = jest.spyOn(console, 'error')
+
 let server: WireServer
 beforeEach(async () => {
   server = await startWireServer()
@@ -131,7 +134,6 @@ describe.each(VENDORS.map((v) => [v.name, v] as const))('%s', (_name, vendor) =>
   })
 
   test('something in the stream that is not JSON is not printed', async () => {
-    const printed = jest.spyOn(console, 'error')
     const at = vendor.stream.indexOf('\n\n', 500) + 2
     const result = await call(
       vendor,
@@ -139,7 +141,6 @@ describe.each(VENDORS.map((v) => [v.name, v] as const))('%s', (_name, vendor) =>
     )
     expect(result).toMatchObject({ ok: false, class: 'cut_off', retryable: true })
     expect(printed).not.toHaveBeenCalled()
-    printed.mockRestore()
   })
 
   test('a page instead of a stream: the base URL is wrong, and trying again does not help', async () => {
@@ -268,7 +269,7 @@ test.each([
 
 test('Chat: a missing [DONE], several choices, usage in a chunk of its own, a stop that hides calls', async () => {
   const other = `data: ${JSON.stringify({ choices: [{ index: 1, delta: { content: 'other' }, finish_reason: 'stop' }] })}\n\n`
-  const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2 } })}\n\n`
+  const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 2, prompt_cache_hit_tokens: 3 } })}\n\n`
   const result = await call(
     chat,
     sse(
@@ -278,7 +279,7 @@ test('Chat: a missing [DONE], several choices, usage in a chunk of its own, a st
         usage,
     ),
   )
-  expect(result).toMatchObject({ ok: true, stop: 'tool_calls', usage: { input: 5, output: 2 } })
+  expect(result).toMatchObject({ ok: true, stop: 'tool_calls', usage: { input: 5, output: 2, cacheRead: 3 } })
   expect(result.ok && result.blocks).toEqual([
     { type: 'text', text: 'one' },
     { type: 'tool_call', call: '', name: 'look', args: '{}' },
