@@ -125,7 +125,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
   const { class: failure, retryable, retryAfterMs, status, message } = o.result
   const tried = attempts(failure)
   const real = tried.filter((a) => a.outcome !== 'vanished').length
-  if (retryable && real < MODEL_ATTEMPTS && tried.length < MODEL_ATTEMPTS_IN_ALL) {
+  if (retryable && real < MODEL_ATTEMPTS[failure] && tried.length < MODEL_ATTEMPTS_IN_ALL) {
     const delay = retryAfterMs ?? Math.min(MODEL_RETRY.lastMs, MODEL_RETRY.firstMs * 2 ** (real - 1))
     await deps.log.releaseDraft(ref, step, token, failure)
     await deps.log.setOutlook(ref, input.epoch, { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 })

@@ -3,6 +3,7 @@
  * docs/operations.md says which to change when. What was measured is in bench/results/.
  */
 import type { Profile } from './activities'
+import type { FailureClass } from './events'
 
 /**
  * `default`: a stalled Temporal server must not make every call in flight be paid twice, so a step is given up for lost only after 15 s.
@@ -59,8 +60,23 @@ export const TOOL_SLACK_MS = 60_000
 /** Retries of a regular activity are for crashes and outages: they never give up by themselves, since the log says when to. */
 export const ACTIVITY_RETRY = { backoffCoefficient: 2, maximumInterval: 30_000 } as const
 
-/** Attempts of one model call that ended in a retryable failure, and attempts in all (a request that kills its process must end too). */
-export const MODEL_ATTEMPTS = 8
+/**
+ * How many attempts a retryable failure allows, by its class. A busy provider is worth two minutes; one that is not there, or falls silent
+ * for model.silenceMs each time, is soon told to the person who waits.
+ */
+export const MODEL_ATTEMPTS: Readonly<Record<FailureClass, number>> = {
+  rate_limited: 8,
+  overloaded: 8,
+  cut_off: 5,
+  unreachable: 5,
+  timeout: 3,
+  internal: 3,
+  auth: 1,
+  budget: 1,
+  context_exceeded: 1,
+  refused_request: 1,
+}
+/** Attempts in all, those that vanished with their process included: a request that kills whoever makes it must end too. */
 export const MODEL_ATTEMPTS_IN_ALL = 16
 /** Pause before the next attempt where the provider names none: doubles from the first to the last. */
 export const MODEL_RETRY = { firstMs: 1_000, lastMs: 60_000 } as const
