@@ -91,7 +91,10 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
       } else if (differs(seen.look.outlook, outlook, seen.look.now)) {
         await log.setOutlook(ref, epoch, outlook, seen.look.head)
       }
-      if (decision.waiting === 'closed') return { status: 'over' }
+      if (decision.waiting === 'closed') {
+        deps.interrupt(ref)
+        return { status: 'over' }
+      }
       return {
         status: 'ok',
         epoch,

@@ -14,10 +14,13 @@ export interface StepDeps {
   heartbeatMs: number
 }
 
+/** The SDK's words: the run cancelled the step; the worker ends. */
+const ORDERS = new Set(['CANCELLED', 'WORKER_SHUTDOWN'])
+
 export interface HeldStep {
   token: string
   claim: Extract<DraftClaim, { status: 'claimed' }>
-  /** Aborted by an interrupt, a lost claim, Temporal's cancellation or the worker's shutdown. */
+  /** Aborted by an interrupt, a lost claim, the run's cancellation or the worker's shutdown. */
   signal: AbortSignal
   why(): StopCause | 'shutdown' | 'cancelled' | null
 }
@@ -43,7 +46,7 @@ export async function withStep(
     }
     if (claim.status !== 'claimed') return
     const hold = deps.running.hold(input.ref, input.step, token)
-    const cancelled = context.cancellationSignal
+    const cancelled = toldToStop(context.cancellationSignal)
     const why = (): ReturnType<HeldStep['why']> => {
       if (hold.signal.aborted) return hold.signal.reason as StopCause
       if (!cancelled.aborted) return null
@@ -59,6 +62,21 @@ export async function withStep(
   } finally {
     clearInterval(heart)
   }
+}
+
+/**
+ * Of Temporal's reasons to stop, those that are orders. That it does not know the attempt any more (it lost its data, the run was replaced,
+ * it stalled past the heartbeat) is none: the claim beats, whoever comes next waits for it, and what is under way is not paid for twice.
+ */
+function toldToStop(cancelled: AbortSignal): AbortSignal {
+  const told = new AbortController()
+  const hear = (): void => {
+    const reason: unknown = cancelled.reason
+    if (reason instanceof CancelledFailure && ORDERS.has(reason.message)) told.abort(reason)
+  }
+  if (cancelled.aborted) hear()
+  else cancelled.addEventListener('abort', hear, { once: true })
+  return told.signal
 }
 
 /** Asks Temporal for another attempt, without a word about why but an enum's (L6). */
