@@ -39,7 +39,8 @@ test('long prompts cost more where the vendor says so', () => {
 
 test('a fraction of a micro is rounded up, and never for binary reasons', () => {
   expect(costUsdMicros('gpt-4o-mini', usage(1, 0))).toBe(1)
-  expect(costUsdMicros('claude-haiku-5-5', usage(30, 0))).toBe(3)
+  // 4 × 0.05 + 7 × 0.4 is 3.0000000000000004 in binary.
+  expect(costUsdMicros('gpt-5-nano', usage(4, 7))).toBe(3)
 })
 
 test('people are told what it may cost, or that nobody knows', () => {
