@@ -139,6 +139,12 @@ describe('limits', () => {
     const d = decide(loop, { ...e, drafts: new Map([['model@5', g.modelRow(loop)]]) })
     expect(brief(d).events).toEqual(['model_answered', 'turn_finished:done'])
   })
+  it('holds back what it would append until the row is closed: a look has closes or events, never both', () => {
+    const s = g.given(g.created, g.message(), (x) => g.answered(x, ['look']), g.started)
+    const d = decide(s, { ...limited({ steps: 1 }), drafts: new Map([['tool@s:2.0', g.toolRow(s)]]) })
+    expect(brief(d)).toEqual({ ...nothing, closes: ['model@5:cancelled:absent'], waiting: 'settling' })
+    expect(d.state).toBe(s)
+  })
   it('counts anew in the next turn', () => {
     const next = [g.turnFinished(loop, 'limit'), g.message()].reduce(g.then, loop)
     expect(brief(decide(next, limited({ steps: 1 }))).run).toEqual(['model@7'])
@@ -239,6 +245,13 @@ describe('approvals', () => {
   it('waits, and does not ask twice', () => {
     expect(brief(decide(asked))).toEqual({ ...nothing, waiting: 'approval' })
     expect(decide(asked).wakeAt).toBe(g.T0 + 200 * g.SECOND)
+  })
+  it('wakes at the earliest expiry of several', () => {
+    const both = g.then(
+      g.then(withCalls('ask', 'ask'), (x) => g.requested(x, 0, g.T0 + 150 * g.SECOND)),
+      (x) => g.requested(x, 1, g.T0 + 300 * g.SECOND),
+    )
+    expect(decide(both).wakeAt).toBe(g.T0 + 150 * g.SECOND)
   })
   it('starts what was allowed, and says what was denied in the words of who denied it', () => {
     expect(brief(decide(g.then(asked, (s) => g.resolved(s, 'allow'))))).toMatchObject({

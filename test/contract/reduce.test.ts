@@ -119,6 +119,7 @@ describe('turns and messages (rules 5, 7 and 8)', () => {
   it('binds an interrupt to the open turn, the first one where there are two, and to nothing where none is open', () => {
     expect(g.given(g.created, g.stop)).toMatchObject({ stop: 0, turn: null })
     expect(g.given(g.created, g.message(), g.stop, g.stop)).toMatchObject({ stop: 3 })
+    expect(g.given(g.created, g.message(), g.stop, g.message('interrupt'))).toMatchObject({ stop: 3, queued: [4] })
     expect(g.given(g.created, g.message('interrupt'))).toMatchObject({ stop: 0, turn: { opener: 2 } })
   })
   it('opens the next turn with the message that interrupted', () => {
