@@ -24,6 +24,7 @@ beforeAll(async () => {
           say: { calls: [{ tool: 'write_file', args: { path: 'x', content: 'y' } }], stop: 'max_tokens' },
         },
         { when: { text: 'read', step: 0 }, say: { calls: [{ tool: 'read_file', args: { path: 'x' } }] } },
+        { when: { text: 'go on' }, say: { text: 'fine' } },
         { when: { text: 'wrong key' }, say: { text: 'fine', fault: { kind: 'status', status: 401 } } },
         { when: {}, say: { text: 'fine' } },
       ],
