@@ -72,7 +72,7 @@ interface Watched {
   streams: Map<string, Stream>
   queues: Set<(delta: Delta) => void>
   /** Where its first read begins is known. */
-  ready: Promise<void>
+  begun: boolean
 }
 
 export interface FollowLive {
@@ -106,7 +106,7 @@ export function createFollowLive(pool: Pool, listener: Listener | null, pollMs: 
 
   async function readOnce(): Promise<void> {
     const sessions = [...watched.values()]
-    await Promise.all(sessions.map(({ ready }) => ready))
+    await Promise.all(sessions.map((session) => session.begun || begin(session)))
     const cursors = sessions.flatMap(({ ref, streams }) => [...streams.values()].map((stream) => ({ ref, ...stream })))
     const rows = await query<{
       space_id: string
@@ -134,7 +134,8 @@ export function createFollowLive(pool: Pool, listener: Listener | null, pollMs: 
   }
 
   /** From the first text on of what runs now; what ended before is in the log. */
-  async function begin(ref: SessionRef, streams: Map<string, Stream>): Promise<void> {
+  async function begin(session: Watched): Promise<void> {
+    const { ref, streams } = session
     const rows = await query<Stream & Record<string, unknown>>(
       pool,
       `select x.step, x.token, max(x.n) as n from savefile.draft_deltas x
@@ -145,16 +146,14 @@ export function createFollowLive(pool: Pool, listener: Listener | null, pollMs: 
       [ref.space, ref.session],
     )
     for (const { step, token, n } of rows) streams.set(`${step} ${token}`, { step, token, n })
+    session.begun = true
   }
 
   function watch(ref: SessionRef, push: (delta: Delta) => void): () => void {
     const key = `${ref.space}/${ref.session}`
     let session = watched.get(key)
     if (!session) {
-      const streams = new Map<string, Stream>()
-      session = { ref, streams, queues: new Set(), ready: begin(ref, streams) }
-      // Whoever reads next gets the same failure.
-      session.ready.catch(() => undefined)
+      session = { ref, streams: new Map(), queues: new Set(), begun: false }
       watched.set(key, session)
     }
     const mine = session

@@ -5,6 +5,7 @@ import {
   finished,
   started,
   turnFinished,
+  until,
   IDLE,
   LONG_TTL_MS,
   RUN,
@@ -77,7 +78,13 @@ describe('rule 10: the claim', () => {
     await client.query(`select savefile.claim_draft('default', $1, 1, 'model@2', 'a', true, 1)`, [ref.session])
     let claimed = false
     const claim = log.executor.claim(ref, { ...RUN, run: 'r2' }).then(() => (claimed = true))
-    await log.pool.query('select 1')
+    // Either it has gone through, or it stands at the lock.
+    await until(
+      async () =>
+        claimed ||
+        (await log.admin(`select from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'`, [log.db.name]))
+          .length > 0,
+    )
     expect(claimed).toBe(false)
     await client.query('commit')
     client.release()

@@ -85,7 +85,8 @@ async function lsn(pool: Pool): Promise<number> {
   return Number(rows[0]?.at)
 }
 
-async function plainStep(pool: Pool, session: string, seq: number): Promise<void> {
+async function plainStep(pool: Pool, session: string, seq: number, withStart: boolean): Promise<void> {
+  const start = JSON.stringify({ call: `${session}:${seq}.0`, tool: 't', queue: null, idempotencyKey: '0'.repeat(64) })
   const insert = 'insert into public.plain (space, session, seq, type, payload) values ($1, $2, $3, $4, $5)'
   const answer = JSON.stringify(answered(session, seq, seq).payload)
   const result = JSON.stringify({
@@ -95,7 +96,9 @@ async function plainStep(pool: Pool, session: string, seq: number): Promise<void
     blocks: [{ type: 'text', text: kilobyte() }],
   })
   await timed('plain INSERT', () => pool.query(insert, ['default', session, seq, 'model_answered', answer]))
-  await timed('plain INSERT', () => pool.query(insert, ['default', session, seq + 1, 'tool_finished', result]))
+  if (withStart)
+    await timed('plain INSERT', () => pool.query(insert, ['default', session, seq + 1, 'tool_started', start]))
+  await timed('plain INSERT', () => pool.query(insert, ['default', session, seq + 2, 'tool_finished', result]))
 }
 
 async function main(): Promise<void> {
@@ -145,49 +148,32 @@ async function main(): Promise<void> {
   await rounds(5, false)
   times.clear()
   await rounds(20, false)
-  for (const { session } of refs) for (let i = 0; i < 20; i++) await plainStep(adminPool, session, i * 2)
+  for (const { session } of refs) for (let i = 0; i < 20; i++) await plainStep(adminPool, session, i * 3, false)
   report('one session at a time:')
 
   await adminPool.query('checkpoint')
-  const { rows: a } = await adminPool.query<{ at: string }>('select pg_current_wal_insert_lsn()::text as at')
   let from = await lsn(adminPool)
   const start = performance.now()
   await rounds(steps, true)
   const seconds = (performance.now() - start) / 1000
-  const { rows: b } = await adminPool.query<{ at: string }>('select pg_current_wal_insert_lsn()::text as at')
-  console.log('LSN', a[0]?.at, b[0]?.at)
-  console.table(
-    (
-      await adminPool.query(
-        `select "resource_manager/record_type" as t, count, record_size, fpi_size, combined_size from pg_get_wal_stats($1,$2, true) where count>0 order by combined_size desc limit 25`,
-        [a[0]?.at, b[0]?.at],
-      )
-    ).rows,
-  )
-  console.table(
-    (
-      await adminPool.query(
-        `select coalesce(reltablespace::text,''), (select max(relname) from pg_class where pg_relation_filenode(oid) = relfilenode and relnamespace='savefile'::regnamespace) as rel, resource_manager, record_type, count(*), sum(block_fpi_length) as fpi, sum(block_data_length) from pg_get_wal_block_info($1,$2) where block_fpi_length>0 group by 1,2,3,4 order by fpi desc limit 15`,
-        [a[0]?.at, b[0]?.at],
-      )
-    ).rows,
-  )
   const ours = ((await lsn(adminPool)) - from) / (sessions * steps)
   report(`${sessions} sessions at once: ${((sessions * steps) / seconds).toFixed(0)} steps/s`)
-  await adminPool.query('checkpoint')
-  from = await lsn(adminPool)
-  await Promise.all(
-    refs.map(async ({ session }) => {
-      for (let i = 0; i < steps; i++) await plainStep(adminPool, session, 100_000 + i * 2)
-    }),
-  )
-  const plain = ((await lsn(adminPool)) - from) / (sessions * steps)
-  report('plain:')
-  const { rows: wal } = await adminPool.query('select wal_records, wal_fpi, wal_bytes from pg_stat_wal')
-  console.log(wal)
-  console.log(
-    `WAL per step: ${ours.toFixed(0)} bytes, plain INSERTs of answer and result ${plain.toFixed(0)}, ratio ${(ours / plain).toFixed(2)}`,
-  )
+  for (const withStart of [false, true]) {
+    await adminPool.query('checkpoint')
+    from = await lsn(adminPool)
+    const base = withStart ? 200_000 : 100_000
+    await Promise.all(
+      refs.map(async ({ session }) => {
+        for (let i = 0; i < steps; i++) await plainStep(adminPool, session, base + i * 3, withStart)
+      }),
+    )
+    const plain = ((await lsn(adminPool)) - from) / (sessions * steps)
+    const what = withStart ? 'answer, tool_started and result' : 'answer and result'
+    report(`plain INSERTs of ${what}:`)
+    console.log(
+      `WAL per step: ${ours.toFixed(0)} bytes; plain INSERTs of ${what}: ${plain.toFixed(0)}; ratio ${(ours / plain).toFixed(2)}`,
+    )
+  }
   const { rows } = await adminPool.query(
     `select relname, n_tup_ins, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where schemaname = 'savefile' and n_tup_upd > 0`,
   )
