@@ -641,11 +641,15 @@ begin
         where x.space_id = t.space_id and x.session_id = t.session_id and (x.step, x.token) > (t.step, t.token) order by x.step, x.token limit 1) h
     )
     select t.space_id, t.session_id, t.step, t.token, x.n, x.kind, x.body
-    from streams t
-    left join unnest(p_cspaces, p_csessions, p_csteps, p_ctokens, p_cns) c (space_id, session_id, step, token, n) using (space_id, session_id, step, token)
+    from (
+      select s.*, coalesce(c.n, -1) as after from streams s
+      left join unnest(p_cspaces, p_csessions, p_csteps, p_ctokens, p_cns) c (space_id, session_id, step, token, n) using (space_id, session_id, step, token)
+    ) t
+    -- OFFSET 0: one index scan a stream, however few rows the planner believes there are.
     cross join lateral (
       select y.n, y.kind, y.body from savefile.draft_deltas y
-      where y.space_id = t.space_id and y.session_id = t.session_id and y.step = t.step and y.token = t.token and y.n > coalesce(c.n, -1)) x
+      where y.space_id = t.space_id and y.session_id = t.session_id and y.step = t.step and y.token = t.token and y.n > t.after
+      order by y.n offset 0) x
     order by 1, 2, 3, 4, 5;
 end $function$
 -- grants savefile_writer=X
