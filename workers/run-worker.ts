@@ -17,7 +17,7 @@ import { clusterId, ensureSchedule, ensureSearchAttributes, terminateStuck } fro
 import { createParts, type Parts } from './parts'
 import type { WorkerSettings } from './settings'
 
-/** How often the schedule and the cluster's identity are looked at: a Temporal that lost its data is set up again within this. */
+/** How often the schedule and the cluster's identity are looked at, at least: a Temporal that lost its data is set up again within this. */
 const ENSURE_MS = 15_000
 const RECONNECT_MS = 2_000
 
@@ -98,7 +98,8 @@ async function serve(
         ...reconcileActivities(settings, due, client),
       },
     })
-    const timer = setInterval(() => void ensure().catch((error: unknown) => warn('Temporal', error)), ENSURE_MS)
+    const ensureMs = Math.min(ENSURE_MS, settings.reconcileEveryMs)
+    const timer = setInterval(() => void ensure().catch((error: unknown) => warn('Temporal', error)), ensureMs)
     const shutdown = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown()
     }

@@ -80,3 +80,10 @@ export function draftState(adminUrl: string, session: string, step: string): Pro
 export async function headOf(adminUrl: string, session: string): Promise<number> {
   return Number(await ask(adminUrl, 'select head from savefile.sessions where session_id = $1', [session]))
 }
+
+/** As if the time had passed after which a session that stands still counts as overdue. */
+export async function makeDue(adminUrl: string, sessions: string[]): Promise<void> {
+  await ask(adminUrl, 'update savefile.sessions set due_at = 0 where session_id = any ($1) and due_at is not null', [
+    sessions,
+  ])
+}
