@@ -105,11 +105,17 @@ async function dumpOfMigrations(): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const made = await dumpOfMigrations()
-  if (!process.argv.includes('--check')) return writeFileSync(FILE, made)
-  if (readFileSync(FILE, 'utf8') === made) return
-  console.error('log/sql/schema.sql is not what the migrations make. Run `npx tsx log/dump-schema.ts` and commit it.')
-  process.exitCode = 1
+  // The server's process does not keep this one alive: without a timer it could end, in silence and with 0, while it waits for the stop.
+  const alive = setInterval(() => undefined, 60_000)
+  try {
+    const made = await dumpOfMigrations()
+    if (!process.argv.includes('--check')) return writeFileSync(FILE, made)
+    if (readFileSync(FILE, 'utf8') === made) return
+    console.error('log/sql/schema.sql is not what the migrations make. Run `npx tsx log/dump-schema.ts` and commit it.')
+    process.exitCode = 1
+  } finally {
+    clearInterval(alive)
+  }
 }
 
 if (require.main === module)
