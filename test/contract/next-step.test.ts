@@ -1,3 +1,4 @@
+/** nextStep, rule by rule (docs/protocol.md), in the order of rule 16. Past 400 lines: it is a list, and is read as one. */
 import { nextStep, type Decision, type Env } from '../../contract/next-step'
 import { checkInvariants } from '../../contract/invariants'
 import { toolStep } from '../../contract/ids'

@@ -1,6 +1,7 @@
 /**
  * What can happen next: people, nudges, the reconciler, workflow runs, activity processes, sweeping. One action is one Postgres
- * transaction, one outside effect, or one decision of Temporal. Faults are drawn from a budget.
+ * transaction, one outside effect, or one decision of Temporal. Faults are drawn from a budget. Past 400 lines: the actions share one
+ * closure over scope, store and switches, and a rule is checked by reading them side by side.
  */
 import type { NewEvent } from '../../contract/events'
 import { parseStep } from '../../contract/ids'
