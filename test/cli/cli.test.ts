@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import type { ScriptInput } from '../../dev/scripted-model/script'
 import { createWorld, until, type World } from '../support/world'
-import { envOf, runCli, startCli, type CliOptions, type Ran } from './run-cli'
+import { endAll, envOf, runCli, startCli, type CliOptions, type Ran } from './run-cli'
 
 jest.setTimeout(120_000)
 
@@ -47,7 +47,10 @@ beforeAll(async () => {
   await world.startWorker()
   folder = await mkdtemp(join(tmpdir(), 'savefile-cli-'))
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  endAll()
+  await world?.close()
+})
 
 const newSession = async (): Promise<string> =>
   (await world.client.create({ definition: world.definition(), workFolder: await world.workFolder() })).session
@@ -59,7 +62,7 @@ describe('run', () => {
     expect(ran.stderr).toMatch(/write_file\(path: "made\.txt"/)
     expect(ran.stderr).toMatch(/■ turn done · 2 model calls/)
     expect(existsSync(join(folder, 'made.txt'))).toBe(true)
-     
+
     expect(ran.stderr + ran.stdout).not.toMatch(/\u001b/)
   })
 

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { runCli, startCli, type Ran } from './run-cli'
+import { endAll, runCli, startCli, type Ran } from './run-cli'
 import { until } from '../support/world'
 
 jest.setTimeout(240_000)
@@ -14,6 +14,7 @@ const cli = (...args: string[]): Promise<Ran> =>
   runCli(args, { cwd: within, env: { TEMPORAL_CONFIG_FILE: '/nonexistent.toml' } })
 
 afterAll(async () => {
+  endAll()
   await cli('dev', 'stop')
   rmSync(home, { recursive: true, force: true })
 })

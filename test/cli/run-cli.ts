@@ -23,12 +23,21 @@ export interface CliOptions {
   input?: string
 }
 
+const children = new Set<ChildProcess>()
+
+/** Ends what a failed test left running. For afterAll. */
+export function endAll(): void {
+  for (const child of children) child.kill('SIGKILL')
+}
+
 export function startCli(args: string[], { env = {}, cwd, input = '' }: CliOptions = {}): Running {
   const child = spawn(process.execPath, [...nodeArgs('cli/main'), ...args], {
     ...(cwd ? { cwd } : {}),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', USER: 'tester', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   let stdout = ''
   let stderr = ''
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))

@@ -150,7 +150,7 @@ describe('content cannot take over the terminal', () => {
     for (const full of [false, true]) {
       const t = timeline(full)
       const printed = evil.flatMap((e) => t.lines(e)).join('')
-       
+
       expect(printed).not.toMatch(/[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/)
       expect(printed).toMatch(/␛/)
     }
@@ -169,7 +169,7 @@ describe('content cannot take over the terminal', () => {
     })
     for (const char of EVIL) display.delta(delta(char))
     display.endLine()
-     
+
     expect(out.replaceAll('\n', '')).not.toMatch(/[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/)
   })
 

@@ -1,5 +1,5 @@
 /** The examples of the docs, run as they are: real processes over the real loop. */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { CancelledFailure } from '@temporalio/activity'
@@ -21,12 +21,16 @@ const script: ScriptInput = {
     { say: { text: 'It remembers everything.' } },
   ],
 }
+const children = new Set<ChildProcess>()
 let world: World
 beforeAll(async () => {
   world = await createWorld({ script })
   await world.startWorker()
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await world?.close()
+})
 
 function run(example: string, args: string[] = []): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const root = path.join(__dirname, '..', '..')
@@ -40,6 +44,8 @@ function run(example: string, args: string[] = []): Promise<{ code: number | nul
       TEMPORAL_ADDRESS: world.temporalAddress,
     },
   })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
