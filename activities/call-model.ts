@@ -5,7 +5,7 @@
 import type { StepInput } from '../contract/activities'
 import type { Block } from '../contract/blocks'
 import type { Definition } from '../contract/definition'
-import { SavefileError } from '../contract/errors'
+import { SavefileError, errorCode } from '../contract/errors'
 import type { Attempt, KnownEvent, Manifest, NewEvent, Usage } from '../contract/events'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
 import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
@@ -112,8 +112,21 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
     { n: claim.attempt, at: o.startedAt, outcome },
   ]
   const finish = async (event: NewEvent): Promise<void> => void (await deps.log.finishDraft(ref, step, token, event))
+  const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
 
-  if (o.result.ok) return finish(answer(deps, input, o, o.result, attempts('answered')))
+  if (o.result.ok) {
+    const event = answer(deps, input, o, o.result, attempts('answered'))
+    return finish(event).catch((error: unknown) => {
+      // Tool arguments stay inline, and an event has a limit: the answer cannot be kept, and asking again would cost the same again.
+      if (errorCode(error) !== 'too_large') throw error
+      const why = {
+        class: 'internal' as const,
+        retryable: false,
+        message: 'The answer is larger than an event may be.',
+      }
+      return finish({ type: 'model_failed', payload: { step, ...why, attempts: attempts('internal'), ...manifest } })
+    })
+  }
   const stopped = held.why()
   if (stopped === 'lost') return
   if (stopped !== null) {
@@ -131,7 +144,6 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
     await deps.log.setOutlook(ref, input.epoch, { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 })
     throw tryAgain(failure, delay)
   }
-  const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
   return finish({
     type: 'model_failed',
     payload: {

@@ -217,6 +217,7 @@ async function launch(
     }
   }
   const stop = async () => {
+    child.ref() // whoever waits for the end must not end first
     // INT is the fast shutdown; a killed server only has to replay its log at the next start.
     await stopProcess(id, 'SIGINT', 15_000)
     await ended

@@ -132,6 +132,7 @@ async function launch(
   const uiUrl = uiPort === null ? null : `http://127.0.0.1:${uiPort}`
   onProgress({ what: 'Temporal', state: 'done', detail: uiUrl ? `${address}, UI ${uiUrl}` : address })
   const stop = async () => {
+    child.ref() // whoever waits for the end must not end first
     await stopProcess(id, 'SIGTERM', 10_000)
     await ended
   }

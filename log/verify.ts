@@ -7,6 +7,7 @@ import { errorCode, SavefileError } from '../contract/errors'
 import { parseEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import type { Verified } from '../contract/ports'
+import { checkInvariants } from '../contract/invariants'
 import { reduce, reduceUnknown } from '../contract/reduce'
 import { emptyState, type State } from '../contract/state'
 import { eventHash } from './hash'
@@ -90,7 +91,9 @@ function check(
     const known = parseEvent({ ...event, payload: event.payload.toString('utf8') })
     if (!known) return { state: reduceUnknown(state, event) }
     const reduced = reduce(state, known)
-    return reduced.ok ? { state: reduced.state } : { why: `a ${event.type} cannot follow here: ${reduced.refusal}` }
+    if (!reduced.ok) return { why: `a ${event.type} cannot follow here: ${reduced.refusal}` }
+    const broken = checkInvariants(state, known, reduced.state)
+    return broken.length === 0 ? { state: reduced.state } : { why: broken.join('; ') }
   } catch (error) {
     if (errorCode(error) === 'corrupt_log') return { why: (error as Error).message }
     throw error
