@@ -1,5 +1,5 @@
 /**
- * A model without a network, loaded into a worker with `--import`: what the real adapter sends to BENCH_MODEL_URL is answered in the same
+ * A model without a network, loaded into a worker's process before the worker (worker.ts): what the real adapter sends to BENCH_MODEL_URL is answered in the same
  * process, over the same wire. Its own time is then next to nothing (said at exit), and no other process competes for the cores.
  *
  * A person's message says what is to be played: `bench:<steps>:<tool>:<calls>:<bytes>:<ms>:<delta characters>:` (see turns.ts). Each answer

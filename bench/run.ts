@@ -17,6 +17,7 @@ import { longTurn } from './scenarios/long-turn'
 import { many } from './scenarios/many'
 import { steps } from './scenarios/steps'
 import { wal } from './scenarios/wal'
+import { where } from './scenarios/where'
 import { startStack } from './stack'
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -29,6 +30,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   live,
   wal,
   commands,
+  where,
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 

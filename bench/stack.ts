@@ -8,7 +8,6 @@ import { once } from 'node:events'
 import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { Client as TemporalClient, Connection } from '@temporalio/client'
 import { Pool } from 'pg'
 import { connect } from '../client/connect'
@@ -164,9 +163,7 @@ async function createWorld(parts: Parts): Promise<BenchWorld> {
 }
 
 function startWorker(args: string[], env: Record<string, string>): BenchWorker {
-  const model = ['--import', pathToFileURL(path.join(__dirname, 'in-process-model.ts')).href]
-  const [, , entry = ''] = nodeArgs('workers/main')
-  const child = spawn(process.execPath, [...args, ...nodeArgs('workers/main').slice(0, 2), ...model, entry], {
+  const child = spawn(process.execPath, [...args, ...nodeArgs('bench/worker')], {
     cwd: tmpdir(),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
