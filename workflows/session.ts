@@ -82,7 +82,8 @@ export async function session({ ref }: SessionInput): Promise<void> {
     try {
       look = await advance({ ref, epoch, grace, ...(given.length > 0 ? { neverBegan: given } : {}) })
     } catch (error) {
-      if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error
+      // A local activity's failure comes as it is, without an ActivityFailure around it.
+      if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error
       // Postgres is away. A nudge means that somebody could append: then it is back.
       neverBegan.push(...given)
       setCurrentDetails('waiting for Postgres')
