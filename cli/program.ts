@@ -4,6 +4,7 @@ import { exitCodesAfter, type Cli } from './cli'
 import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
 import { addInputCommands } from './commands/inputs'
+import { addMigrateDatabase } from './commands/migrate-database'
 import { addReadCommands } from './commands/reads'
 import { addReconcile } from './commands/reconcile'
 import { addWorkCommands } from './commands/work'
@@ -32,6 +33,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addReadCommands(program, cli)
   addReconcile(program, cli)
   addWorker(program, cli)
+  addMigrateDatabase(program, cli)
   addDoctor(program, cli)
   exitCodesAfter(program)
   program.addHelpText('after', ENVIRONMENT)

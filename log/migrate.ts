@@ -75,7 +75,7 @@ export async function checkSchema(pool: Pool): Promise<void> {
   if (has < knows)
     throw new SavefileError(
       'database_older',
-      `The database is at revision ${has}, and this version of Savefile needs ${knows}. Run the migrations with the owner's address.`,
+      `The database is at revision ${has}, and this version of Savefile needs ${knows}. Run \`savefile migrate-database\` with SAVEFILE_OWNER_DATABASE_URL set to the owner's address.`,
       { has, knows },
     )
 }

@@ -88,7 +88,7 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
   if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))
     return new SavefileError(
       'database_older',
-      "The database lacks something that this version needs. Run the migrations: `savefile migrate-database`, or migrate() with the owner's address.",
+      "The database lacks something that this version needs. Run `savefile migrate-database` with SAVEFILE_OWNER_DATABASE_URL set to the owner's address.",
       {},
       { cause: error },
     )

@@ -15,6 +15,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, delimiter, dirname, isAbsolute, join, relative } from 'node:path'
+import { STACK_FOLDER } from './work-folder'
 
 export type ConfinementKind = 'bwrap' | 'namespace' | 'other_user' | 'none'
 
@@ -196,6 +197,7 @@ function bwrapArgs(host: Host, workFolder: string, ownHome: boolean): string[] {
     '--bind',
     workFolder,
     workFolder,
+    ...(existsSync(join(workFolder, STACK_FOLDER)) ? ['--tmpfs', join(workFolder, STACK_FOLDER)] : []),
   ]
 }
 

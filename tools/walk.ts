@@ -1,10 +1,10 @@
 /** Goes through a tree of the work folder, in name order, never through a symbolic link, holding one open folder a level. */
 import { readdir } from 'node:fs/promises'
 import { errnoOf } from './failure'
-import { openChild, openFolder, type Folder, type Place } from './work-folder'
+import { STACK_FOLDER, openChild, openFolder, type Folder, type Place } from './work-folder'
 
 /** Left out unless the walk begins inside one of them: not the user's work, and large. */
-export const IGNORED_FOLDERS: readonly string[] = ['.git', 'node_modules']
+export const IGNORED_FOLDERS: readonly string[] = ['.git', 'node_modules', STACK_FOLDER]
 /** What write_file writes before it renames; one is left where a worker died in between. */
 export const TEMP_FILE = /^\.savefile-[0-9a-f]{16}\.tmp$/
 

@@ -14,6 +14,8 @@ import { SavefileError } from '../contract/errors'
 import { errnoOf, ToolFailure } from './failure'
 
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
+/** Of the development stack, where the work folder is the project's: no model reads what is in it. */
+export const STACK_FOLDER = '.savefile'
 const HAS_PROC = existsSync('/proc/self/fd')
 
 /** A folder that is held open: `path` names it for as long as it is, wherever the tree has moved meanwhile. */
@@ -70,7 +72,10 @@ export async function locate(workFolder: string | null, path: string): Promise<P
       const inside = relative(root, real)
       if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside))
         throw outside(path, 'a symbolic link on it leads out')
-      return { root, parts: [...inside.split(sep).filter(Boolean), ...parts.slice(existing)] }
+      const found = [...inside.split(sep).filter(Boolean), ...parts.slice(existing)]
+      if (found.includes(STACK_FOLDER))
+        throw outside(path, `${STACK_FOLDER} holds this project's own addresses and passwords`)
+      return { root, parts: found }
     } catch (error) {
       if (errnoOf(error) === 'ELOOP') throw outside(path, 'its symbolic links form a circle')
       if (errnoOf(error) !== 'ENOENT' || existing === 0) throw error

@@ -61,6 +61,22 @@ async function expectRefused(path: string): Promise<void> {
   expect(readdirSync(outside, { recursive: true }).sort()).toEqual(before)
 }
 
+test("the development stack's folder is not for models: refused by name and through a link, left out of listings and searches", async () => {
+  const root = context.workFolder ?? ''
+  mkdirSync(join(root, '.savefile'))
+  writeFileSync(join(root, '.savefile/dev.json'), '{"password":"of the log"}')
+  symlinkSync('.savefile', join(root, 'innocent'))
+  for (const path of ['.savefile', '.savefile/dev.json', 'innocent/dev.json'])
+    for (const [name, { code }] of await all(path))
+      expect([name, path, code]).toEqual([name, path, 'outside_work_folder'])
+  const listed = await listFiles.run('{}', context)
+  const found = await searchFiles.run('{"pattern":"password"}', context)
+  for (const result of [listed, found]) {
+    expect(result.outcome).toBe('ok')
+    expect(textsOf(result)).not.toContain('dev.json')
+  }
+})
+
 describe('the work folder', () => {
   it.each(['..', '../x', 'a/../../x', './../x', '../../../../../../etc/passwd', 'a/b/../../../x'])(
     'refuses %s',
