@@ -111,7 +111,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
     ...claim.attempts,
     { n: claim.attempt, at: o.startedAt, outcome },
   ]
-  const finish = async (event: NewEvent): Promise<void> => void (await deps.log.finishDraft(ref, step, token, event))
+  const finish = async (event: NewEvent): Promise<void> => void (await held.finish(event))
   const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
 
   if (o.result.ok) {

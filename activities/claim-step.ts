@@ -3,8 +3,12 @@
  * The same for model calls and tools.
  */
 import { ApplicationFailure, CancelledFailure, Context, sleep } from '@temporalio/activity'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { StepInput } from '../contract/activities'
+import { errorCode } from '../contract/errors'
+import type { NewEvent } from '../contract/events'
 import type { DraftClaim, ExecutorLog } from '../contract/ports'
+import { FINISH_RETRY } from '../contract/timing'
 import type { RunningSteps, StopCause } from './running-steps'
 
 export interface StepDeps {
@@ -23,6 +27,8 @@ export interface HeldStep {
   /** Aborted by an interrupt, a lost claim, the run's cancellation or the worker's shutdown. */
   signal: AbortSignal
   why(): StopCause | 'shutdown' | 'cancelled' | null
+  /** Leaves the result in the draft, however long Postgres is away: else what was received is paid for again, or is unknown. */
+  finish(event: NewEvent): Promise<'finished' | 'refused'>
 }
 
 /**
@@ -54,8 +60,18 @@ export async function withStep(
         ? 'shutdown'
         : 'cancelled'
     }
+    const finish: HeldStep['finish'] = async (event) => {
+      for (let ms = FINISH_RETRY.firstMs; ; ms = Math.min(FINISH_RETRY.lastMs, ms * 2)) {
+        try {
+          return await deps.log.finishDraft(input.ref, input.step, token, event)
+        } catch (error) {
+          if (errorCode(error) !== 'database_unreachable' || why() === 'shutdown') throw error
+        }
+        await pause(ms)
+      }
+    }
     try {
-      await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why })
+      await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why, finish })
     } finally {
       hold.release()
     }

@@ -62,7 +62,7 @@ export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => 
         throw tryAgain('shutdown')
       }
       const ms = Math.max(0, Math.round((deps.now() - startedAt) / 1000))
-      await deps.log.finishDraft(input.ref, input.step, held.token, finished(found, result, ms))
+      await held.finish(finished(found, result, ms))
     })
   }
 }

@@ -81,6 +81,9 @@ export const MODEL_ATTEMPTS_IN_ALL = 16
 /** Pause before the next attempt where the provider names none: doubles from the first to the last. */
 export const MODEL_RETRY = { firstMs: 1_000, lastMs: 60_000 } as const
 
+/** Pauses before a result is offered to an absent Postgres again: short, since once it is back others may take the silent claim over. */
+export const FINISH_RETRY = { firstMs: 100, lastMs: 500 }
+
 /** An open run without progress is looked at by the reconciler after so long. */
 export const OVERDUE_MS = 30_000
 /** How often the reconciler looks, and how many sessions a look takes. */
