@@ -4,7 +4,7 @@ import { errnoOf } from './failure'
 import { STACK_FOLDER, openChild, openFolder, type Folder, type Place } from './work-folder'
 
 /** Left out unless the walk begins inside one of them: not the user's work, and large. */
-export const IGNORED_FOLDERS: readonly string[] = ['.git', 'node_modules', STACK_FOLDER]
+export const IGNORED_FOLDERS: readonly string[] = ['.git', 'node_modules']
 /** What write_file writes before it renames; one is left where a worker died in between. */
 export const TEMP_FILE = /^\.savefile-[0-9a-f]{16}\.tmp$/
 
@@ -41,7 +41,8 @@ async function* within(folder: Folder, above: string, depth: number, options: Wa
   for (const entry of entries) {
     if (options.signal.aborted) return
     const { name } = entry
-    if (TEMP_FILE.test(name) || (entry.isDirectory() && IGNORED_FOLDERS.includes(name))) continue
+    if (TEMP_FILE.test(name) || name === STACK_FOLDER || (entry.isDirectory() && IGNORED_FOLDERS.includes(name)))
+      continue
     const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : entry.isSymbolicLink() ? 'link' : 'other'
     const path = above + name
     yield { kind, name, path, depth, folder }
