@@ -10,7 +10,9 @@ import { modelStep, toolStep, type SessionRef } from '../contract/ids'
 import { nextStep, type Decision, type DraftView } from '../contract/next-step'
 import type { DraftRow, ExecutorLog, Look, Outlook, Owner } from '../contract/ports'
 import { emptyState, openCalls, phaseOf, type State } from '../contract/state'
+import { normaliseText } from '../contract/text'
 import { OVERDUE_MS, SNAPSHOT_EVERY } from '../contract/timing'
+import type { FinishedStep } from './claim-step'
 import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface AdvanceDeps {
@@ -24,13 +26,30 @@ export interface AdvanceDeps {
   /** Stops at once what this process runs of the session. */
   interrupt(ref: SessionRef): void
   warn(what: string, error: unknown): void
+  /** This process's clock, microseconds since 1970: only how far it has gone since the last look counts. */
+  now(): number
 }
+
+/** `finished`: what need not be read, because this process has just written it. */
+export type Advance = (input: AdvanceInput, finished?: readonly FinishedStep[]) => Promise<Advanced>
 
 /** Losing a race for the head is normal; losing this many in one look is not. */
 const ROUNDS = 50
 
-export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promise<Advanced> {
+export function createAdvance(deps: AdvanceDeps): Advance {
   const { log, states } = deps
+  /** The database's clock less ours, as of the last look. */
+  let clock: number | null = null
+
+  function keep(ref: SessionRef, state: State, had: number): void {
+    let snapshot = had
+    if (state.seq - snapshot >= SNAPSHOT_EVERY) {
+      snapshot = state.seq
+      // A snapshot only makes a cold start cheaper: without it the next one reads more.
+      log.saveSnapshot(ref, state.seq, state).catch((error: unknown) => deps.warn('snapshot', error))
+    }
+    states.set(ref, { state, snapshot })
+  }
 
   async function read(
     ref: SessionRef,
@@ -41,13 +60,8 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
     if (look.status !== 'ok') return null
     const from = cached?.state ?? look.snapshot?.state ?? emptyState
     const { state } = fold(from, look.events)
-    let snapshot = cached?.snapshot ?? look.snapshot?.seq ?? 0
-    if (state.seq - snapshot >= SNAPSHOT_EVERY) {
-      snapshot = state.seq
-      // A snapshot only makes a cold start cheaper: without it the next one reads more.
-      log.saveSnapshot(ref, state.seq, state).catch((error: unknown) => deps.warn('snapshot', error))
-    }
-    states.set(ref, { state, snapshot })
+    clock = look.now - deps.now()
+    keep(ref, state, cached?.snapshot ?? look.snapshot?.seq ?? 0)
     return { look, state }
   }
 
@@ -58,10 +72,33 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
   function remember(ref: SessionRef, { events, state }: Decision, head: number): void {
     const cached = states.get(ref)
     if (!cached || state.seq !== head || events.some((event) => event.type === 'turn_finished')) return
-    states.set(ref, { state, snapshot: cached.snapshot })
+    keep(ref, state, cached.snapshot)
   }
 
-  return async ({ ref, epoch: known, grace, neverBegan = [] }) => {
+  /**
+   * The usual case without a look: the state as this process knows it, and the rows that it has just finished. Whatever it does not know of
+   * (a message, an interrupt, another executor) has moved the head or the epoch, and then the append is refused. Null: look.
+   */
+  async function promote(ref: SessionRef, epoch: number, finished: readonly FinishedStep[]): Promise<Advanced | null> {
+    const state = states.get(ref)?.state
+    if (!state || clock === null || !finished.every(isKeptAsIs)) return null
+    const now = deps.now() + clock
+    const row = { state: 'finished', token: '', fresh: true, outcome: null } as const
+    const drafts = new Map(finished.map(({ step, event }) => [step, { ...row, step, result: event }]))
+    const decision = await decide(deps, ref, state, drafts, now, true)
+    if (decision.events.length === 0 || !(decision.waiting === 'steps' || decision.waiting === 'nothing')) return null
+    const appended = await log.append(ref, epoch, state.seq, decision.events, outlookOf(decision, now))
+    if (appended.status === 'head_moved') return null
+    if (appended.status !== 'appended') return { status: 'over' }
+    remember(ref, decision, appended.head)
+    return advanced(epoch, decision, now)
+  }
+
+  return async ({ ref, epoch: known, grace, neverBegan = [] }, finished = []) => {
+    if (finished.length > 0 && known !== null) {
+      const promoted = await promote(ref, known, finished)
+      if (promoted) return promoted
+    }
     let epoch = known
     if (epoch === null) {
       const claimed = await log.claim(ref, deps.owner())
@@ -76,7 +113,9 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
     for (let round = 0; round < ROUNDS; round++) {
       const seen = await read(ref, epoch)
       if (!seen) return { status: 'over' }
-      const decision = await decide(deps, ref, seen.look, seen.state, grace)
+      const drafts = new Map(seen.look.drafts.map((row) => [row.step, viewOf(row)]))
+      await addPartials(log, ref, seen.state, drafts)
+      const decision = await decide(deps, ref, seen.state, drafts, seen.look.now, grace)
       if (decision.waiting === 'settling') deps.interrupt(ref)
       if (decision.closes.length > 0) {
         if ((await log.close(ref, epoch, decision.closes)) === 'stale_epoch') return { status: 'over' }
@@ -95,15 +134,8 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
         deps.interrupt(ref)
         return { status: 'over' }
       }
-      return {
-        status: 'ok',
-        epoch,
-        run: decision.run,
-        waiting: decision.waiting,
-        wakeInMs: decision.wakeAt === null ? null : Math.max(10, Math.ceil((decision.wakeAt - seen.look.now) / 1000)),
-        turn: decision.state.turns,
-        ...(known === null ? { profile: deps.profile } : {}),
-      }
+      const result = advanced(epoch, decision, seen.look.now)
+      return known === null ? { ...result, profile: deps.profile } : result
     }
     throw new SavefileError('timeout', `The head of session ${ref.session} moved ${ROUNDS} times during one look.`)
   }
@@ -112,16 +144,15 @@ export function createAdvance(deps: AdvanceDeps): (input: AdvanceInput) => Promi
 async function decide(
   deps: AdvanceDeps,
   ref: SessionRef,
-  look: Extract<Look, { status: 'ok' }>,
   state: State,
+  drafts: ReadonlyMap<string, DraftView>,
+  now: number,
   grace: boolean,
 ): Promise<Decision> {
-  const drafts = new Map(look.drafts.map((row) => [row.step, viewOf(row)]))
-  await addPartials(deps.log, ref, state, drafts)
   const definitions = new Map<string, Definition>()
   for (const hash of definitionsNamed(state, drafts)) definitions.set(hash, await deps.log.definition(ref.space, hash))
   return nextStep(state, {
-    now: look.now,
+    now,
     sha256: deps.sha256,
     drafts,
     grace,
@@ -132,6 +163,22 @@ async function decide(
       return definition
     },
   })
+}
+
+function advanced(epoch: number, decision: Decision, now: number): Extract<Advanced, { status: 'ok' }> {
+  const { run, waiting, wakeAt, state } = decision
+  const wakeInMs = wakeAt === null ? null : Math.max(10, Math.ceil((wakeAt - now) / 1000))
+  return { status: 'ok', epoch, run, waiting, wakeInMs, turn: state.turns }
+}
+
+/** Whether the log keeps all that the state is made of just as it is here: it replaces what no store can hold. */
+function isKeptAsIs({ event }: FinishedStep): boolean {
+  if (event.type !== 'model_answered') return true
+  return event.payload.blocks.every(
+    (block) =>
+      block.type !== 'tool_call' ||
+      [block.name, block.args, block.problem ?? ''].every((text) => normaliseText(text).normalised === 0),
+  )
 }
 
 function viewOf(row: DraftRow): DraftView {
@@ -165,7 +212,7 @@ async function addPartials(
   }
 }
 
-function definitionsNamed(state: State, drafts: Map<string, DraftView>): Set<string> {
+function definitionsNamed(state: State, drafts: ReadonlyMap<string, DraftView>): Set<string> {
   const named = new Set(openCalls(state).map((call) => call.definition))
   if (state.definition) named.add(state.definition)
   for (const { result } of drafts.values())

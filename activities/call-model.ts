@@ -6,12 +6,13 @@ import type { StepInput } from '../contract/activities'
 import type { Block } from '../contract/blocks'
 import type { Definition } from '../contract/definition'
 import { SavefileError, errorCode } from '../contract/errors'
-import type { Attempt, KnownEvent, Manifest, NewEvent, Usage } from '../contract/events'
+import type { Attempt, KnownEvent, Manifest, Usage } from '../contract/events'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
+import type { StepResult } from '../contract/next-step'
 import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
 import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
 import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
-import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
+import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { Lru, fold } from './session-cache'
 
 export interface CallModelDeps extends StepDeps {
@@ -40,7 +41,7 @@ interface History {
 /** Bytes of stored payloads whose parsed events are kept for the next view. */
 const HISTORIES_BYTES = 128 * 1024 * 1024
 
-export function createCallModel(deps: CallModelDeps): (input: StepInput) => Promise<void> {
+export function createCallModel(deps: CallModelDeps): (input: StepInput) => Promise<FinishedStep | null> {
   const histories = new Lru<History & { bytes: number }>(HISTORIES_BYTES)
 
   async function history(ref: SessionRef): Promise<History> {
@@ -54,18 +55,21 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
   }
 
   return (input) =>
-    withStep(deps, input, true, async (held) => {
+    withStep(deps, input, { safe: true, own: true }, async (held) => {
       const step = parseStep(input.step)
       if (step.kind !== 'model') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
       const { state, events } = await history(input.ref)
       // The log has moved on, or somebody interrupted: `advance` will say what is due now.
-      if (state.due !== step.due || phaseOf(state) !== 'due')
-        return deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
+      if (state.due !== step.due || phaseOf(state) !== 'due') {
+        await deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
+        return null
+      }
       const definition = await deps.log.definition(input.ref.space, state.definition)
       const saw = unseenByModel(state)
       const startedAt = deps.now()
       const result = await call(deps, input, held, definition, deps.buildView(events, definition, saw))
-      await deps.deltas.flush()
+      // Whoever stops the call keeps what was streamed; a whole answer need not wait for its live text.
+      if (!result.ok) await deps.deltas.flush()
       const base = { view: deps.viewVersion, definition: state.definition, prev: state.lastAnswer, saw }
       const last = events.findLast((event) => event.type === 'model_answered')?.payload.manifest
       const manifest = {
@@ -73,7 +77,7 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
         dropped: deps.newlyDropped(result.dropped, last, base),
         requestHash: result.requestHash,
       }
-      await settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest })
+      return settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest })
     })
 }
 
@@ -104,19 +108,18 @@ interface Outcome {
   due: number
 }
 
-async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<void> {
+async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<FinishedStep | null> {
   const { ref, step } = input
   const { token, claim } = held
   const attempts = (outcome: Attempt['outcome']): Attempt[] => [
     ...claim.attempts,
     { n: claim.attempt, at: o.startedAt, outcome },
   ]
-  const finish = async (event: NewEvent): Promise<void> => void (await held.finish(event))
   const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
 
   if (o.result.ok) {
     const event = answer(deps, input, o, o.result, attempts('answered'))
-    return finish(event).catch((error: unknown) => {
+    return held.finish(event).catch((error: unknown) => {
       // Tool arguments stay inline, and an event has a limit: the answer cannot be kept, and asking again would cost the same again.
       if (errorCode(error) !== 'too_large') throw error
       const why = {
@@ -124,16 +127,17 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
         retryable: false,
         message: 'The answer is larger than an event may be.',
       }
-      return finish({ type: 'model_failed', payload: { step, ...why, attempts: attempts('internal'), ...manifest } })
+      const payload = { step, ...why, attempts: attempts('internal'), ...manifest }
+      return held.finish({ type: 'model_failed', payload })
     })
   }
   const stopped = held.why()
-  if (stopped === 'lost') return
+  if (stopped === 'lost') return null
   if (stopped !== null) {
     // An interrupt closes the row, with what was streamed; a shutdown leaves the call to the next worker, at once.
     await deps.log.releaseDraft(ref, step, token, 'cut_off')
     if (stopped === 'shutdown') throw tryAgain('shutdown')
-    return
+    return null
   }
   const { class: failure, retryable, retryAfterMs, status, message } = o.result
   const tried = attempts(failure)
@@ -144,7 +148,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
     await deps.log.setOutlook(ref, input.epoch, { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 })
     throw tryAgain(failure, delay)
   }
-  return finish({
+  return held.finish({
     type: 'model_failed',
     payload: {
       step,
@@ -164,7 +168,7 @@ function answer(
   o: Outcome,
   result: Extract<ModelResult, { ok: true }>,
   attempts: Attempt[],
-): NewEvent {
+): StepResult {
   const cost = deps.costUsdMicros(result.model, result.usage)
   return {
     type: 'model_answered',

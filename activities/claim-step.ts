@@ -6,7 +6,7 @@ import { ApplicationFailure, CancelledFailure, Context, sleep } from '@temporali
 import { setTimeout as pause } from 'node:timers/promises'
 import type { StepInput } from '../contract/activities'
 import { errorCode } from '../contract/errors'
-import type { NewEvent } from '../contract/events'
+import type { StepResult } from '../contract/next-step'
 import type { DraftClaim, ExecutorLog } from '../contract/ports'
 import { FINISH_RETRY } from '../contract/timing'
 import type { RunningSteps, StopCause } from './running-steps'
@@ -19,7 +19,8 @@ export interface StepDeps {
 }
 
 /** The SDK's words: the run cancelled the step; the worker ends. */
-const ORDERS = new Set(['CANCELLED', 'WORKER_SHUTDOWN'])
+const CANCELLED = 'CANCELLED'
+const SHUTDOWN = 'WORKER_SHUTDOWN'
 
 export interface HeldStep {
   token: string
@@ -27,20 +28,27 @@ export interface HeldStep {
   /** Aborted by an interrupt, a lost claim, the run's cancellation or the worker's shutdown. */
   signal: AbortSignal
   why(): StopCause | 'shutdown' | 'cancelled' | null
-  /** Leaves the result in the draft, however long Postgres is away: else what was received is paid for again, or is unknown. */
-  finish(event: NewEvent): Promise<'finished' | 'refused'>
+  /** Leaves the result in the draft (null: it was refused), however long Postgres is away: else what was received is paid for again, or is unknown. */
+  finish(event: StepResult): Promise<FinishedStep | null>
+}
+
+/** A step that this process just finished: its draft row holds this event. */
+export interface FinishedStep {
+  step: string
+  event: StepResult
 }
 
 /**
- * Claims the step and runs `work` while it beats; does nothing where nothing is left to do.
+ * Claims the step and runs `work` while it beats; does nothing, and gives null, where nothing is left to do.
  * The claim is committed before `work` begins, so that a claim without a result is what makes an outcome unknown.
+ * `own`: the activity is this step's, so that its cancellation is meant for it.
  */
-export async function withStep(
+export async function withStep<T>(
   deps: StepDeps,
   input: StepInput,
-  safe: boolean,
-  work: (held: HeldStep) => Promise<void>,
-): Promise<void> {
+  { safe, own }: { safe: boolean; own: boolean },
+  work: (held: HeldStep) => Promise<T>,
+): Promise<T | null> {
   const context = Context.current()
   const heart = setInterval(() => context.heartbeat(), deps.heartbeatMs / 4)
   try {
@@ -50,20 +58,21 @@ export async function withStep(
       await sleep(claim.retryMs)
       claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { safe, token })
     }
-    if (claim.status !== 'claimed') return
+    if (claim.status !== 'claimed') return null
     const hold = deps.running.hold(input.ref, input.step, token)
-    const cancelled = toldToStop(context.cancellationSignal)
+    const cancelled = toldToStop(context.cancellationSignal, own ? [CANCELLED, SHUTDOWN] : [SHUTDOWN])
     const why = (): ReturnType<HeldStep['why']> => {
       if (hold.signal.aborted) return hold.signal.reason as StopCause
       if (!cancelled.aborted) return null
-      return cancelled.reason instanceof CancelledFailure && cancelled.reason.message === 'WORKER_SHUTDOWN'
+      return cancelled.reason instanceof CancelledFailure && cancelled.reason.message === SHUTDOWN
         ? 'shutdown'
         : 'cancelled'
     }
     const finish: HeldStep['finish'] = async (event) => {
       for (let ms = FINISH_RETRY.firstMs; ; ms = Math.min(FINISH_RETRY.lastMs, ms * 2)) {
         try {
-          return await deps.log.finishDraft(input.ref, input.step, token, event)
+          const status = await deps.log.finishDraft(input.ref, input.step, token, event)
+          return status === 'finished' ? { step: input.step, event } : null
         } catch (error) {
           if (errorCode(error) !== 'database_unreachable' || why() === 'shutdown') throw error
         }
@@ -71,7 +80,7 @@ export async function withStep(
       }
     }
     try {
-      await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why, finish })
+      return await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why, finish })
     } finally {
       hold.release()
     }
@@ -84,11 +93,11 @@ export async function withStep(
  * Of Temporal's reasons to stop, those that are orders. That it does not know the attempt any more (it lost its data, the run was replaced,
  * it stalled past the heartbeat) is none: the claim beats, whoever comes next waits for it, and what is under way is not paid for twice.
  */
-function toldToStop(cancelled: AbortSignal): AbortSignal {
+function toldToStop(cancelled: AbortSignal, orders: string[]): AbortSignal {
   const told = new AbortController()
   const hear = (): void => {
     const reason: unknown = cancelled.reason
-    if (reason instanceof CancelledFailure && ORDERS.has(reason.message)) told.abort(reason)
+    if (reason instanceof CancelledFailure && orders.includes(reason.message)) told.abort(reason)
   }
   if (cancelled.aborted) hear()
   else cancelled.addEventListener('abort', hear, { once: true })

@@ -4,11 +4,11 @@
 import type { StepInput } from '../contract/activities'
 import { isSafe, toolNamed, type ToolSpec } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
-import type { NewEvent } from '../contract/events'
 import { parseStep, type SessionRef } from '../contract/ids'
+import type { StepResult } from '../contract/next-step'
 import type { DeltaSink, Tool, ToolContext, ToolResult } from '../contract/ports'
 import { emptyState, type CallState, type State } from '../contract/state'
-import { tryAgain, withStep, type HeldStep, type StepDeps } from './claim-step'
+import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface ExecuteToolDeps extends StepDeps {
@@ -28,7 +28,10 @@ interface Found {
   workFolder: string | null
 }
 
-export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => Promise<void> {
+/** `own` false: run on the spot, within another step's activity. */
+export type ExecuteTool = (input: StepInput, options?: { own: boolean }) => Promise<FinishedStep | null>
+
+export function createExecuteTool(deps: ExecuteToolDeps): ExecuteTool {
   /** The call, from the log: arguments never pass through Temporal. Null where it is no longer open. */
   async function find({ ref, epoch }: StepInput, id: string): Promise<Found | null> {
     const here = await foundIn(deps.states.get(ref)?.state, ref, id)
@@ -48,21 +51,21 @@ export function createExecuteTool(deps: ExecuteToolDeps): (input: StepInput) => 
     return spec ? { call, spec, workFolder: state.workFolder } : null
   }
 
-  return async (input) => {
+  return async (input, { own } = { own: true }) => {
     const step = parseStep(input.step)
     if (step.kind !== 'tool') throw new SavefileError('invalid_input', `${input.step} is not a tool step.`)
     const found = await find(input, step.call)
-    if (!found) return
-    await withStep(deps, input, isSafe(found.spec), async (held) => {
+    if (!found) return null
+    return withStep(deps, input, { safe: isSafe(found.spec), own }, async (held) => {
       const startedAt = deps.now()
       const result = await run(deps, input, held, found)
-      await deps.deltas.flush()
+      if (held.why() !== null) await deps.deltas.flush()
       if (held.why() === 'shutdown' && isSafe(found.spec) && result.outcome === 'cancelled') {
         await deps.log.releaseDraft(input.ref, input.step, held.token, 'cut_off')
         throw tryAgain('shutdown')
       }
       const ms = Math.max(0, Math.round((deps.now() - startedAt) / 1000))
-      await held.finish(finished(found, result, ms))
+      return held.finish(finished(found, result, ms))
     })
   }
 }
@@ -90,7 +93,7 @@ function run(
   })
 }
 
-function finished({ call, spec }: Found, { outcome, blocks, code }: ToolResult, ms: number): NewEvent {
+function finished({ call, spec }: Found, { outcome, blocks, code }: ToolResult, ms: number): StepResult {
   return {
     type: 'tool_finished',
     payload: { call: call.id, tool: spec.name, outcome, blocks, ...(code === undefined ? {} : { code }), ms },

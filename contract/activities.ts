@@ -54,8 +54,12 @@ export interface StepInput {
 export interface SessionActivities {
   /** plan and mirror in one: reads the tail and the draft rows, promotes and appends what is due, says what to run. */
   advance(input: AdvanceInput): Promise<Advanced>
-  callModel(input: StepInput): Promise<void>
-  executeTool(input: StepInput): Promise<void>
+  /**
+   * A step, and then what is due after it, where the same process could say: else null, and the run asks `advance`. What is due may already
+   * lie behind further steps: short in-process tools are run on the spot.
+   */
+  callModel(input: StepInput): Promise<Advanced | null>
+  executeTool(input: StepInput): Promise<Advanced | null>
 }
 
 export interface ReconcileActivities {

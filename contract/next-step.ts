@@ -19,7 +19,7 @@ export interface DraftView {
   /** Of a closed row. */
   outcome: 'unknown' | 'cancelled' | null
   /** Of a finished row: the event that it becomes. */
-  result: Extract<NewEvent, { type: 'model_answered' | 'model_failed' | 'tool_finished' }> | null
+  result: StepResult | null
   /** Of a closed row: what had been streamed. */
   partial?: Block[]
 }
@@ -34,6 +34,9 @@ export interface Env {
   /** True: leave live executors a moment to end by themselves before an interrupt closes their rows. */
   grace: boolean
 }
+
+/** What a finished draft row becomes. */
+export type StepResult = Extract<NewEvent, { type: 'model_answered' | 'model_failed' | 'tool_finished' }>
 
 /** `fromDraft`: the stored content of this draft is the payload, and is moved inside the database. */
 export type PlannedEvent = NewEvent & { fromDraft?: string }

@@ -5,6 +5,7 @@ import type { Pool } from 'pg'
 import { createAdvance } from '../activities/advance'
 import { createCallModel } from '../activities/call-model'
 import { createExecuteTool } from '../activities/execute-tool'
+import { goingOn } from '../activities/go-on'
 import { RunningSteps } from '../activities/running-steps'
 import { Lru, type CachedState } from '../activities/session-cache'
 import type { Profile, SessionActivities } from '../contract/activities'
@@ -53,25 +54,30 @@ export function createParts(
     cluster: '',
     activities(profile) {
       const step = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
+      const advance = createAdvance({
+        log,
+        states,
+        profile,
+        sha256: (text) => createHash('sha256').update(text).digest('hex'),
+        owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
+        interrupt: (ref) => running.interrupt(ref),
+        warn,
+        now,
+      })
+      const callModel = createCallModel({
+        ...step,
+        providers,
+        buildView,
+        newlyDropped,
+        viewVersion: VIEW_VERSION,
+        costUsdMicros,
+      })
+      const executeTool = createExecuteTool({ ...step, states, runTool })
+      const after = { advance, executeTool, states, heartbeatMs: profile.heartbeatMs, warn }
       return {
-        advance: createAdvance({
-          log,
-          states,
-          profile,
-          sha256: (text) => createHash('sha256').update(text).digest('hex'),
-          owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
-          interrupt: (ref) => running.interrupt(ref),
-          warn,
-        }),
-        callModel: createCallModel({
-          ...step,
-          providers,
-          buildView,
-          newlyDropped,
-          viewVersion: VIEW_VERSION,
-          costUsdMicros,
-        }),
-        executeTool: createExecuteTool({ ...step, states, runTool }),
+        advance: (input) => advance(input),
+        callModel: goingOn(after, callModel),
+        executeTool: goingOn(after, executeTool),
       }
     },
     async close() {

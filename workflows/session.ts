@@ -49,6 +49,8 @@ export async function session({ ref }: SessionInput): Promise<void> {
   let broken: unknown
   const inFlight = new Map<string, CancellationScope>()
   let neverBegan: string[] = []
+  /** What the process of the last step saw, which saves asking. */
+  let heard: Advanced | null = null
   setHandler(defineSignal(NUDGE_SIGNAL), () => {
     nudged = true
   })
@@ -56,17 +58,20 @@ export async function session({ ref }: SessionInput): Promise<void> {
   const start = (epoch: number, step: RunStep): void => {
     const scope = new CancellationScope()
     inFlight.set(step.step, scope)
+    const ended = (saw: Advanced | null): void => {
+      inFlight.delete(step.step)
+      heard = saw
+      reported = true
+    }
+    // Few promises: the sandbox takes a stack trace of each.
     void scope
       .run(() => execute(ref, epoch, step, profile))
-      .catch((error: unknown) => {
+      .then(ended, (error: unknown) => {
         if (wasNeverTaken(error)) neverBegan.push(step.step)
         // Only Temporal's own failures are caught: a bug fails the workflow task, and is retried after a deploy.
         else if (!(error instanceof TemporalFailure)) broken = error
         else failed = !isCancellation(error)
-      })
-      .finally(() => {
-        inFlight.delete(step.step)
-        reported = true
+        ended(null)
       })
   }
 
@@ -75,12 +80,15 @@ export async function session({ ref }: SessionInput): Promise<void> {
   for (;;) {
     if (broken) throw broken
     if (failed) await condition(() => nudged, pause())
+    // Only where nothing else happened since, and nothing else runs.
+    const seen: Advanced | null = grace && !nudged && neverBegan.length === 0 && inFlight.size === 0 ? heard : null
+    heard = null
     nudged = reported = failed = false
     const given = neverBegan
     neverBegan = []
     let look: Advanced
     try {
-      look = await advance({ ref, epoch, grace, ...(given.length > 0 ? { neverBegan: given } : {}) })
+      look = seen ?? (await advance({ ref, epoch, grace, ...(given.length > 0 ? { neverBegan: given } : {}) }))
     } catch (error) {
       // A local activity's failure comes as it is, without an ActivityFailure around it.
       if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error
@@ -118,7 +126,9 @@ export async function session({ ref }: SessionInput): Promise<void> {
     }
     grace = true
     if (inFlight.size > 0) {
-      await waitFor(() => nudged || reported || broken !== undefined, look.wakeInMs)
+      // With a timeout it leaves a timer in the history; without one it leaves nothing.
+      const news = (): boolean => nudged || reported || broken !== undefined
+      await (look.wakeInMs === null ? condition(news) : condition(news, look.wakeInMs))
       continue
     }
     const waits = look.waiting === 'approval' || look.waiting === 'deferred'
@@ -135,7 +145,7 @@ export async function session({ ref }: SessionInput): Promise<void> {
   }
 }
 
-async function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, profile: Profile): Promise<void> {
+function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, profile: Profile): Promise<Advanced | null> {
   const input = { ref, epoch, step: step.step }
   const common = {
     heartbeatTimeout: profile.heartbeatMs,
@@ -158,12 +168,6 @@ async function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, p
     },
     [input],
   )
-}
-
-/** `condition` with a timeout leaves a timer in the history; without one it leaves nothing. */
-async function waitFor(fact: () => boolean, ms: number | null): Promise<void> {
-  if (ms === null) await condition(fact)
-  else await condition(fact, ms)
 }
 
 function wasNeverTaken(error: unknown): boolean {
