@@ -41,6 +41,8 @@ export interface World {
   model: ScriptedModel
   taskQueue: string
   temporalAddress: string
+  /** All that were started, the dead ones too. */
+  workers: readonly WorkerProcess[]
   /** Waits until it takes work. */
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>
   workFolder(): Promise<string>
@@ -84,6 +86,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     model,
     taskQueue,
     temporalAddress,
+    workers,
     async startWorker(env = {}) {
       const worker = spawnWorker({
         SAVEFILE_DATABASE_URL: databaseUrl,
