@@ -68,6 +68,7 @@ export function createTimeline(options: TimelineOptions): Timeline {
   const clock = options.clock ?? localTime
   const room = Math.max(20, options.width - INDENT.length)
   const names = new Map<string, string>()
+  const wholeCalls = new Map<string, string>()
   const queued: Totals[] = []
   let turn: Totals | null = null
 
@@ -181,7 +182,10 @@ export function createTimeline(options: TimelineOptions): Timeline {
       case 'model_answered': {
         const p = event.payload
         for (const block of p.blocks)
-          if (block.type === 'tool_call') names.set(block.call, callText(block.name, block.args))
+          if (block.type === 'tool_call') {
+            names.set(block.call, callText(block.name, block.args))
+            wholeCalls.set(block.call, `${safeText(block.name)}(${argsText(block.args, Infinity)})`)
+          }
         if (turn) {
           turn.calls++
           turn.tokens += p.usage.input + p.usage.output
@@ -203,8 +207,10 @@ export function createTimeline(options: TimelineOptions): Timeline {
       case 'approval_requested': {
         const { call, tool } = event.payload
         const command = `savefile approve ${options.sessionName} ${shortCall(call)}`
+        // Whole, whatever it weighs: nobody is to allow what they cannot see.
+        const asked = wrap(`? may this run: ${wholeCalls.get(call) ?? oneLine(tool, 64)}`, room)
         return say(event, who, 'yellow', [
-          paint('yellow', '? may this run: ') + (names.get(call) ?? oneLine(tool, 64)),
+          ...asked.map((line) => paint('yellow', line)),
           paint('dim', `${command}   (or with --deny)`),
         ])
       }
@@ -258,6 +264,7 @@ function localTime(at: number): string {
 }
 
 /** Arguments in one line: `path: "README.md", limit: 10`; long strings by their size. */
+/** `room` Infinity: all of it. */
 function argsText(args: string, room: number): string {
   let value: unknown
   try {
@@ -268,11 +275,12 @@ function argsText(args: string, room: number): string {
   }
   if (typeof value !== 'object' || value === null) return oneLine(args, room)
   return Object.entries(value)
-    .map(([name, v]) => `${oneLine(name, 40)}: ${argText(v)}`)
+    .map(([name, v]) => `${oneLine(name, 40)}: ${argText(v, room)}`)
     .join(', ')
 }
 
-function argText(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(value) : JSON.stringify(value)
+function argText(value: unknown, room: number): string {
+  const text = JSON.stringify(value)
+  if (room === Infinity) return safeText(text)
   return text.length <= 60 ? oneLine(text, 60) : `${oneLine(text, 40)} ${bytes(Buffer.byteLength(text))}`
 }

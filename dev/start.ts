@@ -144,7 +144,7 @@ function sayWhereToLook(stack: ReadyStack, session: string, name: string, workFo
   if (uiUrl) row('Temporal', `${uiUrl}/namespaces/${namespace}/workflows/${id}`)
   row('go on', command(`chat ${name}`))
   row('follow', command(`tail -f ${name}`))
-  row('fork', command(`fork ${name}@2`))
+  row('fork', command(`fork ${name}`))
   row('check', command(`verify ${name}`))
   row('stop', command('dev stop'))
   out.print()

@@ -85,6 +85,15 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
   if (errorCode(error)) return error
   if (isUnreachable(error)) return unreachable(error, pool?.options)
   const code = (error as { code?: unknown } | null)?.code
+  if (code === '28P01' || code === '28000' || code === '3D000')
+    return new SavefileError(
+      'setup_failed',
+      code === '3D000'
+        ? 'Postgres has no database of that name. Make it, or mend SAVEFILE_DATABASE_URL.'
+        : 'Postgres refused the login. Mend the user or the password in SAVEFILE_DATABASE_URL.',
+      {},
+      { cause: error },
+    )
   if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))
     return new SavefileError(
       'database_older',
