@@ -43,7 +43,8 @@ export function createAdvance(deps: AdvanceDeps): Advance {
 
   function keep(ref: SessionRef, state: State, had: number): void {
     let snapshot = had
-    if (state.seq - snapshot >= SNAPSHOT_EVERY) {
+    // Not of what this code does not know: a newer worker is to read the event itself.
+    if (state.seq - snapshot >= SNAPSHOT_EVERY && !state.unsupported) {
       snapshot = state.seq
       // A snapshot only makes a cold start cheaper: without it the next one reads more.
       log.saveSnapshot(ref, state.seq, state).catch((error: unknown) => deps.warn('snapshot', error))
@@ -60,6 +61,11 @@ export function createAdvance(deps: AdvanceDeps): Advance {
     if (look.status !== 'ok') return null
     const from = cached?.state ?? look.snapshot?.state ?? emptyState
     const { state } = fold(from, look.events)
+    if (cached && state.seq !== look.head) {
+      // The log is shorter than what is remembered of it: a failover lost commits. The log is right.
+      states.forget(ref)
+      return read(ref, epoch)
+    }
     clock = look.now - deps.now()
     keep(ref, state, cached?.snapshot ?? look.snapshot?.seq ?? 0)
     return { look, state }

@@ -11,7 +11,7 @@ import { callId, parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
 import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
 import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
-import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
+import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MAX_RETRY_AFTER_MS, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
 import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { Lru, fold } from './session-cache'
 
@@ -49,9 +49,10 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
     const stored = await deps.log.events(ref, had.state.seq + 1)
     const { state, known } = fold(had.state, stored)
     const bytes = stored.reduce((sum, event) => sum + event.payload.length, had.bytes)
-    for (const event of known) had.events.push(event)
-    histories.set(ref, { state, events: had.events, bytes }, bytes)
-    return { state, events: had.events }
+    // Copied: two attempts of a step may overlap here, and neither may see the other's half.
+    const events = [...had.events, ...known]
+    histories.set(ref, { state, events, bytes }, bytes)
+    return { state, events }
   }
 
   return (input) =>
@@ -63,6 +64,11 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
       if (state.due !== step.due || phaseOf(state) !== 'due') {
         await deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
         return null
+      }
+      if (held.claim.attempts.length >= MODEL_ATTEMPTS_IN_ALL) {
+        const why = 'No attempt was seen to end: each vanished with its process, or failed before it was sent.'
+        const gaveUp = { class: 'internal' as const, retryable: false, attempts: held.claim.attempts, message: why }
+        return held.finish({ type: 'model_failed', payload: { step: input.step, ...gaveUp } })
       }
       const definition = await deps.log.definition(input.ref.space, state.definition)
       const saw = unseenByModel(state)
@@ -77,7 +83,7 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
         dropped: deps.newlyDropped(result.dropped, last, base),
         requestHash: result.requestHash,
       }
-      return settle(deps, input, held, { result, startedAt, definition, due: step.due, manifest })
+      return settle(deps, input, held, { result, startedAt, definition, due: step.due, head: state.seq, manifest })
     })
 }
 
@@ -106,6 +112,8 @@ interface Outcome {
   startedAt: number
   definition: Definition
   due: number
+  /** The head that the call was made on. */
+  head: number
 }
 
 async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<FinishedStep | null> {
@@ -142,10 +150,21 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
   const { class: failure, retryable, retryAfterMs, status, message } = o.result
   const tried = attempts(failure)
   const real = tried.filter((a) => a.outcome !== 'vanished').length
-  if (retryable && real < MODEL_ATTEMPTS[failure] && tried.length < MODEL_ATTEMPTS_IN_ALL) {
+  if (
+    retryable &&
+    (retryAfterMs ?? 0) <= MAX_RETRY_AFTER_MS &&
+    real < MODEL_ATTEMPTS[failure] &&
+    tried.length < MODEL_ATTEMPTS_IN_ALL
+  ) {
     const delay = retryAfterMs ?? Math.min(MODEL_RETRY.lastMs, MODEL_RETRY.firstMs * 2 ** (real - 1))
     await deps.log.releaseDraft(ref, step, token, failure)
-    await deps.log.setOutlook(ref, input.epoch, { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 })
+    // Only where nothing came meanwhile: an interrupt stays due.
+    await deps.log.setOutlook(
+      ref,
+      input.epoch,
+      { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 },
+      o.head,
+    )
     throw tryAgain(failure, delay)
   }
   return held.finish({

@@ -22,6 +22,9 @@ export interface StepDeps {
 const CANCELLED = 'CANCELLED'
 const SHUTDOWN = 'WORKER_SHUTDOWN'
 
+/** The longest pause between two looks at a step that somebody else holds. */
+const BUSY_MS = 1_000
+
 export interface HeldStep {
   token: string
   claim: Extract<DraftClaim, { status: 'claimed' }>
@@ -54,8 +57,9 @@ export async function withStep<T>(
   try {
     const token = deps.randomToken()
     let claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { safe, token })
-    while (claim.status === 'busy') {
-      await sleep(claim.retryMs)
+    for (let ms = 100; claim.status === 'busy'; ms = Math.min(BUSY_MS, ms * 2)) {
+      // Its holder may be done long before it would count as silent.
+      await sleep(Math.min(ms, claim.retryMs))
       claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { safe, token })
     }
     if (claim.status !== 'claimed') return null

@@ -7,6 +7,7 @@ import { SavefileError } from '../contract/errors'
 import { parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
 import type { DeltaSink, Tool, ToolContext, ToolResult } from '../contract/ports'
+import { TOOL_ATTEMPTS_IN_ALL } from '../contract/timing'
 import { emptyState, type CallState, type State } from '../contract/state'
 import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { fold, type CachedState, type Lru } from './session-cache'
@@ -57,6 +58,10 @@ export function createExecuteTool(deps: ExecuteToolDeps): ExecuteTool {
     const found = await find(input, step.call)
     if (!found) return null
     return withStep(deps, input, { safe: isSafe(found.spec), own }, async (held) => {
+      if (held.claim.attempts.length >= TOOL_ATTEMPTS_IN_ALL) {
+        const text = 'Given up: each time it was run, its process ended before it did.'
+        return held.finish(finished(found, { outcome: 'error', code: 'gave_up', blocks: [{ type: 'text', text }] }, 0))
+      }
       const startedAt = deps.now()
       const result = await run(deps, input, held, found)
       if (held.why() !== null) await deps.deltas.flush()

@@ -67,6 +67,10 @@ export class Lru<V> {
     }
   }
 
+  forget(ref: SessionRef): void {
+    this.drop(`${ref.space}/${ref.session}`)
+  }
+
   private drop(key: string): void {
     this.total -= this.entries.get(key)?.weight ?? 0
     this.entries.delete(key)

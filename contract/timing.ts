@@ -78,6 +78,10 @@ export const MODEL_ATTEMPTS: Readonly<Record<FailureClass, number>> = {
 }
 /** Attempts in all, those that vanished with their process included: a request that kills whoever makes it must end too. */
 export const MODEL_ATTEMPTS_IN_ALL = 16
+/** The same of a tool that may run again. */
+export const TOOL_ATTEMPTS_IN_ALL = 5
+/** A provider that asks for a longer pause is not waited for: the turn fails, and says so. */
+export const MAX_RETRY_AFTER_MS = 600_000
 /** Pause before the next attempt where the provider names none: doubles from the first to the last. */
 export const MODEL_RETRY = { firstMs: 1_000, lastMs: 60_000 } as const
 

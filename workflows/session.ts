@@ -7,6 +7,7 @@
  */
 import {
   ActivityFailure,
+  ApplicationFailure,
   CancellationScope,
   TemporalFailure,
   TimeoutFailure,
@@ -32,9 +33,16 @@ import {
 import type { RunStep } from '../contract/next-step'
 import { ACTIVITY_RETRY, ADVANCE, CALL_MODEL_MS, FIRST_PROFILE, TOOL_SLACK_MS } from '../contract/timing'
 
-const { advance, executeTool: executeToolHere } = proxyLocalActivities<SessionActivities>(ADVANCE)
+const { advance } = proxyLocalActivities<SessionActivities>(ADVANCE)
+// Of its own: call-site options are merged into these, and a tool is not to inherit how long a look may take.
+const { executeTool: executeToolHere } = proxyLocalActivities<SessionActivities>({
+  startToCloseTimeout: TOOL_SLACK_MS,
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+})
 const { callModel, executeTool } = proxyActivities<SessionActivities>({ startToCloseTimeout: CALL_MODEL_MS })
 
+/** Waits for another cluster's silence, each at most the time to live of its lease. */
+const MAX_REFUSED = 20
 const STATE = defineSearchAttributeKey('SavefileState', 'KEYWORD')
 const TURN = defineSearchAttributeKey('SavefileTurn', 'INT')
 
@@ -46,6 +54,7 @@ export async function session({ ref }: SessionInput): Promise<void> {
   let grace = true
   let outages = 0
   let failed = false
+  let refused = 0
   let broken: unknown
   const inFlight = new Map<string, CancellationScope>()
   let neverBegan: string[] = []
@@ -94,7 +103,7 @@ export async function session({ ref }: SessionInput): Promise<void> {
       if (isCancellation(error) || !(error instanceof TemporalFailure)) throw error
       // Postgres is away. A nudge means that somebody could append: then it is back.
       neverBegan.push(...given)
-      setCurrentDetails('waiting for Postgres')
+      setCurrentDetails(waitsFor(error))
       await condition(() => nudged, pause())
       continue
     }
@@ -104,6 +113,8 @@ export async function session({ ref }: SessionInput): Promise<void> {
       return
     }
     if (look.status === 'owned_elsewhere') {
+      // Not for ever in one history: what is due stays due, and the reconciler starts another run.
+      if (++refused > MAX_REFUSED) return
       setCurrentDetails('another cluster runs this session')
       await condition(() => nudged, look.retryMs)
       continue
@@ -149,6 +160,8 @@ function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, profile
   const input = { ref, epoch, step: step.step }
   const common = {
     heartbeatTimeout: profile.heartbeatMs,
+    // A step that was told to stop says what it did: the grace of an interrupt waits for that.
+    cancellationType: 'WAIT_CANCELLATION_COMPLETED' as const,
     retry: { ...ACTIVITY_RETRY, initialInterval: profile.retryInitialMs },
   }
   if (step.kind === 'model')
@@ -168,6 +181,14 @@ function execute(ref: SessionInput['ref'], epoch: number, step: RunStep, profile
     },
     [input],
   )
+}
+
+/** What a look that failed waits for, by the enum word that its failure carries. */
+function waitsFor(error: TemporalFailure): string {
+  const failure = error instanceof ActivityFailure ? error.cause : error
+  const type = failure instanceof ApplicationFailure ? failure.type : undefined
+  if (type === 'corrupt_log') return 'the log does not verify: see savefile verify'
+  return type && type !== 'database_unreachable' ? `stopped by ${type}: see the worker's log` : 'waiting for Postgres'
 }
 
 function wasNeverTaken(error: unknown): boolean {
