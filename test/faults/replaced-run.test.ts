@@ -53,7 +53,7 @@ test('a run that fails for non-determinism is terminated, another finishes the t
   const { run } = await runOf(world, session)
 
   await world.startWorker()
-  await world.client.send(session, 'are you there?', { delivery: 'steer' })
+  const { seq } = await world.client.send(session, 'are you there?', { delivery: 'steer' })
   await until('the run to fail its tasks', () =>
     withTemporal(world, async (client) => {
       const { raw } = await client.workflow.getHandle(session).describe()
@@ -66,7 +66,7 @@ test('a run that fails for non-determinism is terminated, another finishes the t
     return (await runOf(world, session)).run !== run
   }
   await until('the run to be replaced', replaced, 60_000)
-  const end = await world.client.awaitTurn(session, 2, { timeoutMs: 90_000 })
+  const end = await world.client.awaitTurn(session, seq, { timeoutMs: 90_000 })
   expect(end.reason).toBe('done')
   await world.sound(session)
   const terminated = await withTemporal(world, async (client) => {
