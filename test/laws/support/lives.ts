@@ -5,7 +5,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdvance } from '../../../activities/advance'
+import type { StepDeps } from '../../../activities/claim-step'
 import { fold, Lru } from '../../../activities/session-cache'
+import type { StepInput } from '../../../contract/activities'
 import { parseDefinition, toolNamed } from '../../../contract/definition'
 import { parseEvent, type Payload, type StoredEvent } from '../../../contract/events'
 import { parseStep, type SessionRef } from '../../../contract/ids'
@@ -71,7 +73,7 @@ export async function live(
 ): Promise<void> {
   const executor = createExecutorLog(log.pool, { ttlMs: TTL_MS })
   const run = randomUUID()
-  const advance = createAdvance({
+  const { advance, finish } = createAdvance({
     log: executor,
     states: new Lru(100),
     profile: PROFILES.fast,
@@ -92,7 +94,9 @@ export async function live(
       if (look.status !== 'ok' || look.run.length === 0) return
       const mine = (epoch = look.epoch)
       await Promise.all(
-        look.run.map(({ step }) => execute(log, executor, ref, mine, step, count, fates.shift() ?? 'well')),
+        look.run.map(({ step }) =>
+          execute({ log, executor, finish }, { ref, epoch: mine, step }, count, fates.shift() ?? 'well'),
+        ),
       )
     }
     count.broken.push('a run did not come to an end')
@@ -103,15 +107,14 @@ export async function live(
   }
 }
 
-async function execute(
-  log: TestLog,
-  executor: ReturnType<typeof createExecutorLog>,
-  ref: SessionRef,
-  epoch: number,
-  step: string,
-  count: Counts,
-  fate: Fate,
-): Promise<void> {
+interface Hands {
+  log: TestLog
+  executor: ReturnType<typeof createExecutorLog>
+  finish: StepDeps['finish']
+}
+
+async function execute({ log, executor, finish }: Hands, input: StepInput, count: Counts, fate: Fate): Promise<void> {
+  const { ref, epoch, step } = input
   const parsed = parseStep(step)
   const state = await stateOf(log, ref)
   const call = parsed.kind === 'tool' ? state.calls.find(({ id }) => id === parsed.call) : undefined
@@ -130,9 +133,9 @@ async function execute(
   if (fate === 'dies done') throw new Death()
   if (fate === 'sleeps done') await count.sleep()
   const result = resultOf(ref, state, step, times)
-  const finish = (): Promise<'finished' | 'refused'> => executor.finishDraft(ref, step, token, result)
-  const [status] = await Promise.all(fate === 'does it twice' ? [finish(), finish()] : [finish()])
-  if (status === 'finished') count.committed.add(step)
+  const once = () => finish(input, token, result)
+  const [taken] = await Promise.all(fate === 'does it twice' ? [once(), once()] : [once()])
+  if (taken) count.committed.add(step)
 }
 
 /** Two calls at the first step of a turn, none at the next. */
