@@ -53,8 +53,8 @@ export function createParts(
   const parts: Parts = {
     cluster: '',
     activities(profile) {
-      const base = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
-      const { advance, finish } = createAdvance({
+      const step = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
+      const advance = createAdvance({
         log,
         states,
         profile,
@@ -64,7 +64,6 @@ export function createParts(
         warn,
         now,
       })
-      const step = { ...base, finish }
       const callModel = createCallModel({
         ...step,
         providers,
