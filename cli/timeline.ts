@@ -243,6 +243,38 @@ export function createTimeline(options: TimelineOptions): Timeline {
         const partial = event.payload.partial.flatMap((p) => content(p.blocks))
         return say(event, who, 'yellow', [paint('yellow', 'interrupted'), ...partial])
       }
+      case 'checkpoint_made': {
+        const { lo, hi, blocks } = event.payload
+        return say(event, who, 'magenta', [paint('magenta', `checkpoint: stands for ${lo}..${hi}`), ...content(blocks)])
+      }
+      case 'child_started':
+        return say(event, who, 'cyan', [
+          `sub-agent ${oneLine(event.payload.child, 64)}`,
+          ...content(event.payload.task),
+        ])
+      case 'child_finished': {
+        const { child, outcome, blocks } = event.payload
+        const { mark, colour } = OUTCOME[outcome]
+        return say(event, who, 'cyan', [`${paint(colour, mark)} sub-agent ${oneLine(child, 64)}`, ...content(blocks)])
+      }
+      case 'custody_taken':
+        return note(
+          `taken over here, from event ${event.payload.head}${event.payload.why ? `: ${oneLine(event.payload.why, 60)}` : ''}`,
+        )
+      case 'granted': {
+        const { grant, principal, rights, forks, expiresAt } = event.payload
+        const parts = [
+          `granted ${rights.join(', ')} to ${principal === null ? 'whoever has the link' : oneLine(principal, 60)}`,
+          ...(forks ? ['with its forks'] : []),
+          ...(expiresAt === undefined ? [] : [`until ${new Date(expiresAt / 1000).toISOString().slice(0, 16)}Z`]),
+          `(${oneLine(grant, 40)})`,
+        ]
+        return note(parts.join(' · '))
+      }
+      case 'revoked':
+        return note(`revoked ${oneLine(event.payload.grant, 40)}`)
+      case 'key_destroyed':
+        return note('erased: the key of this content is destroyed', 'yellow')
       case 'turn_finished':
         return turnEnd(event, event.payload.turn, event.payload.reason, event.payload.limit)
       case 'session_closed':

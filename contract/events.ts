@@ -87,6 +87,10 @@ export type Outcome = z.infer<typeof Outcome>
 export const Delivery = z.enum(['queue', 'steer', 'interrupt'])
 export type Delivery = z.infer<typeof Delivery>
 
+/** What a grant allows: to read, to speak, to resolve what waits for a person, to fork, or all of it and to grant in turn. */
+export const Right = z.enum(['read', 'extend', 'approve', 'fork', 'own'])
+export type Right = z.infer<typeof Right>
+
 export const TurnReason = z.enum(['done', 'awaiting_input', 'limit', 'failed', 'interrupted'])
 export type TurnReason = z.infer<typeof TurnReason>
 
@@ -190,12 +194,43 @@ export const PAYLOADS = {
     /** What had been streamed by the model step that was stopped. */
     partial: z.array(z.strictObject({ step: Step, blocks: z.array(Block) })),
   }),
+  /** A view may begin here: with `blocks`, in place of the events `lo`..`hi`. The log keeps them. */
+  checkpoint_made: z.strictObject({
+    /** The model call that wrote it; absent where it was given. */
+    step: Step.optional(),
+    lo: Seq,
+    hi: Seq,
+    blocks: z.array(ContentBlock).min(1),
+    method: z.enum(['model', 'given']),
+    provider: z.string().optional(),
+    model: z.string().optional(),
+    usage: Usage.optional(),
+    costUsdMicros: z.int().nonnegative().optional(),
+    attempts: z.array(Attempt).optional(),
+  }),
+  /** A sub-agent's session; `call`: the tool call that asked for it. */
+  child_started: z.strictObject({ child: z.string().min(1), call: Call.optional(), task: z.array(ContentBlock) }),
+  child_finished: z.strictObject({ child: z.string().min(1), outcome: Outcome, blocks: z.array(ContentBlock) }),
   turn_finished: z.strictObject({
     turn: Seq,
     reason: TurnReason,
     limit: z.enum(['steps', 'tokens', 'usd', 'seconds']).optional(),
   }),
+  /** An imported session goes on here, from this head: what was open before is inherited, as in a fork. */
+  custody_taken: z.strictObject({ head: Seq, hash: z.string(), why: z.string().optional() }),
+  /** `principal` null: whoever has the link. `forks`: also those that are yet to come. */
+  granted: z.strictObject({
+    grant: z.string().min(1),
+    principal: z.string().nullable(),
+    rights: z.array(Right).min(1),
+    forks: z.boolean(),
+    expiresAt: Micros.optional(),
+    label: z.string().optional(),
+  }),
+  revoked: z.strictObject({ grant: z.string().min(1) }),
   session_closed: z.strictObject({ reason: z.string().optional() }),
+  /** The content under this key can't be read any more; hashes are over what is stored, so the chain still verifies. */
+  key_destroyed: z.strictObject({ kid: z.string().min(1), why: z.string().optional() }),
 } as const
 
 export type EventType = keyof typeof PAYLOADS
@@ -216,8 +251,15 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
   tool_finished: 1,
   result_arrived_late: 1,
   interrupted: 1,
+  checkpoint_made: 1,
+  child_started: 1,
+  child_finished: 1,
   turn_finished: 1,
+  custody_taken: 1,
+  granted: 1,
+  revoked: 1,
   session_closed: 1,
+  key_destroyed: 1,
 }
 
 /** An event as it is stored. `at` is in microseconds since 1970; hashes are hex; `payload` is the JSON text, verbatim. */

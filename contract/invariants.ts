@@ -20,9 +20,23 @@ const PEOPLES: readonly EventType[] = [
   'definition_changed',
   'session_closed',
   'forked',
+  'custody_taken',
+  'granted',
+  'revoked',
+  'key_destroyed',
   'result_arrived_late',
 ]
-const BEGINS: readonly EventType[] = ['approval_requested', 'tool_started']
+const BEGINS: readonly EventType[] = ['approval_requested', 'tool_started', 'checkpoint_made', 'child_started']
+/** What a closed session still takes. */
+const BEHIND_THE_END: readonly EventType[] = ['result_arrived_late', 'granted', 'revoked', 'key_destroyed']
+const WITHOUT_EFFECT: readonly EventType[] = [
+  'result_arrived_late',
+  'child_started',
+  'child_finished',
+  'granted',
+  'revoked',
+  'key_destroyed',
+]
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 const isPrefix = (short: readonly number[], long: readonly number[]): boolean => short.every((x, i) => x === long[i])
@@ -207,24 +221,27 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   {
     id: 'I19',
-    text: 'inheritance begins at forked, which leaves no decision and no remembered permission of the parent in force as its own',
+    text: 'inheritance begins at forked or custody_taken, which leave no decision and no remembered permission of the parent in force as its own',
     enforcedBy: 'reduce (rule 21)',
     holds: (b, e, a) =>
-      e.type === 'forked'
-        ? a.inherited === e.seq - 1 && a.allowed.length === 0 && a.calls.every((c) => c.decision === null)
-        : a.inherited === b.inherited,
+      e.type === 'forked' || e.type === 'custody_taken'
+        ? a.inherited === e.seq - 1 &&
+          a.custody !== b.custody &&
+          a.allowed.length === 0 &&
+          a.calls.every((c) => c.decision === null)
+        : a.inherited === b.inherited && a.custody === b.custody,
   },
   {
     id: 'I20',
-    text: 'a closed session takes nothing but late evidence',
+    text: 'a closed session takes nothing but late evidence, grants, revocations and the end of its key',
     enforcedBy: 'append function; reduce',
-    holds: (b, e, a) => !b.closed || e.type === 'forked' || (e.type === 'result_arrived_late' && a.closed),
+    holds: (b, e, a) => !b.closed || e.type === 'forked' || (BEHIND_THE_END.includes(e.type) && a.closed),
   },
   {
     id: 'I21',
-    text: 'evidence that came late changes nothing',
+    text: 'late evidence, children, grants and the end of a key change nothing of what is due',
     enforcedBy: 'reduce (L8)',
-    holds: when(['result_arrived_late'], (b, e, a) => same(a, { ...b, seq: e.seq })),
+    holds: (b, e, a) => !WITHOUT_EFFECT.includes(e.type) || same(a, { ...b, seq: e.seq }),
   },
   {
     id: 'I22',

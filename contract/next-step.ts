@@ -199,7 +199,7 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
         push(verdict) // the next round finds it asked, or resolved
         continue
       }
-      const idempotencyKey = env.sha256(`savefile/idempotency\n\n${call.id}`)
+      const idempotencyKey = env.sha256(`savefile/idempotency\n${s.custody}\n${call.id}`)
       push({
         type: 'tool_started',
         payload: { call: call.id, tool: tool.name, queue: tool.queue ?? null, idempotencyKey },

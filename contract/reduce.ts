@@ -67,8 +67,15 @@ const idle: Row = {
   tool_finished: no('no_turn'),
   result_arrived_late: yes,
   interrupted: no('no_turn'),
+  checkpoint_made: yes,
+  child_started: no('no_turn'),
+  child_finished: no('no_turn'),
   turn_finished: no('no_turn'),
+  custody_taken: yes,
+  granted: yes,
+  revoked: yes,
   session_closed: yes,
+  key_destroyed: yes,
 }
 const always = (why: Refusal): Row => ({
   session_created: no(why),
@@ -83,8 +90,15 @@ const always = (why: Refusal): Row => ({
   tool_finished: no(why),
   result_arrived_late: no(why),
   interrupted: no(why),
+  checkpoint_made: no(why),
+  child_started: no(why),
+  child_finished: no(why),
   turn_finished: no(why),
+  custody_taken: no(why),
+  granted: no(why),
+  revoked: no(why),
   session_closed: no(why),
+  key_destroyed: no(why),
 })
 
 /** What may follow in which phase. */
@@ -100,6 +114,8 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('no_open_calls'),
     tool_finished: no('no_open_calls'),
     interrupted: no('nothing_to_interrupt'),
+    child_started: yes,
+    child_finished: yes,
     turn_finished: (s, p) => rightTurn(s, p) ?? (p.reason === 'limit' ? null : 'work_left'),
   },
   calls: {
@@ -111,6 +127,9 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: mayStart,
     tool_finished: mayFinish,
     interrupted: no('nothing_to_interrupt'),
+    checkpoint_made: no('calls_open'),
+    child_started: yes,
+    child_finished: yes,
     turn_finished: no('calls_open'),
   },
   settled: {
@@ -122,6 +141,8 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('no_open_calls'),
     tool_finished: no('no_open_calls'),
     interrupted: no('nothing_to_interrupt'),
+    child_started: yes,
+    child_finished: yes,
     turn_finished: rightTurn,
   },
   stopping: {
@@ -133,6 +154,9 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('interrupt_pending'),
     tool_finished: mayFinish,
     interrupted: mayInterrupt,
+    checkpoint_made: no('interrupt_pending'),
+    child_started: no('interrupt_pending'),
+    child_finished: yes,
     turn_finished: no('interrupt_pending'),
   },
   stopped: {
@@ -144,9 +168,20 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('after_interrupted'),
     tool_finished: no('after_interrupted'),
     interrupted: no('after_interrupted'),
+    checkpoint_made: no('after_interrupted'),
+    child_started: no('after_interrupted'),
+    child_finished: no('after_interrupted'),
     turn_finished: rightTurn,
   },
-  closed: { ...always('closed'), forked: yes, result_arrived_late: yes },
+  closed: {
+    ...always('closed'),
+    forked: yes,
+    result_arrived_late: yes,
+    // Who may read a closed session still changes, and its content can still be erased.
+    granted: yes,
+    revoked: yes,
+    key_destroyed: yes,
+  },
 }
 
 export type Reduced = { ok: true; state: State } | { ok: false; refusal: Refusal; phase: Phase }
@@ -164,6 +199,24 @@ export function reduce(s: State, event: KnownEvent): Reduced {
 /** The state after an event that this code does not know: kept, shown, and never stepped over. */
 export function reduceUnknown(s: State, event: { seq: number; type: string; v: number }): State {
   return { ...s, seq: event.seq, unsupported: s.unsupported ?? { seq: event.seq, type: event.type, v: event.v } }
+}
+
+/** Rule 21: what came before is another's, whether a fork's parent or whoever had the session before its import. */
+function inherit(s: State, { seq, at }: { seq: number; at: number }): State {
+  return {
+    ...s,
+    inherited: seq - 1,
+    // Of this log only: the calls that begin from here on are nobody else's, whatever call ids and seqs they share.
+    custody: `${seq}.${at}`,
+    allowed: [],
+    // The limit of seconds counts from here: an old turn would else end before its first step.
+    turn: s.turn && { ...s.turn, openedAt: at },
+    calls: s.calls.map((call) => ({
+      ...call,
+      decision: null,
+      inheritedDecision: call.decision ?? call.inheritedDecision,
+    })),
+  }
 }
 
 function openTurn(s: State, opener: number, at: number, unseen: number[]): State {
@@ -187,20 +240,13 @@ function apply(s: State, e: KnownEvent): State {
       }
     case 'forked':
       return {
-        ...s,
-        inherited: e.seq - 1,
+        ...inherit(s, e),
         closed: false,
         definition: e.payload.definition,
         workFolder: e.payload.workFolder ?? s.workFolder,
-        allowed: [],
-        // The limit of seconds counts from the fork: an old turn would else end before its first step.
-        turn: s.turn && { ...s.turn, openedAt: e.at },
-        calls: s.calls.map((call) => ({
-          ...call,
-          decision: null,
-          inheritedDecision: call.decision ?? call.inheritedDecision,
-        })),
       }
+    case 'custody_taken':
+      return inherit(s, e)
     case 'definition_changed':
       return { ...s, definition: e.payload.definition }
     case 'message_received':
@@ -236,6 +282,12 @@ function apply(s: State, e: KnownEvent): State {
     case 'session_closed':
       return { ...s, closed: true }
     case 'result_arrived_late':
+    case 'checkpoint_made':
+    case 'child_started':
+    case 'child_finished':
+    case 'granted':
+    case 'revoked':
+    case 'key_destroyed':
       return s
   }
 }

@@ -4,7 +4,7 @@
 import type { Outcome } from './events'
 
 /** Raised with every change of what reduce keeps: a snapshot of another version is not read. */
-export const REDUCER_VERSION = 1
+export const REDUCER_VERSION = 2
 
 export interface CallState {
   id: string
@@ -45,8 +45,10 @@ export interface State {
   v: number
   /** Seq of the last event reduced. */
   seq: number
-  /** Seq up to which the log is inherited: 0 unless a fork. */
+  /** Seq up to which the log is inherited: 0 unless a fork or an adopted import. */
   inherited: number
+  /** Names who goes on from there: part of the idempotency keys of tools. Empty unless a fork or an adopted import. */
+  custody: string
   created: boolean
   closed: boolean
   definition: string
@@ -76,6 +78,7 @@ export const emptyState: State = {
   v: REDUCER_VERSION,
   seq: 0,
   inherited: 0,
+  custody: '',
   created: false,
   closed: false,
   definition: '',

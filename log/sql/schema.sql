@@ -847,6 +847,13 @@ begin
     when 'interrupted' then 'x:interrupted:' || p_subject
     when 'turn_finished' then 'x:finished:' || p_subject
     when 'session_closed' then 'x:closed'
+    when 'checkpoint_made' then 'x:' || p_subject
+    when 'child_started' then 'x:child:' || p_subject
+    when 'child_finished' then 'x:child_finished:' || p_subject
+    when 'custody_taken' then 'x:custody:' || p_subject
+    when 'granted' then 'x:granted:' || p_subject
+    when 'revoked' then 'x:revoked:' || p_subject
+    when 'key_destroyed' then 'x:key_destroyed:' || p_subject
   end;
 end $function$
 -- grants 

@@ -84,7 +84,7 @@ describe('schemas', () => {
 
 describe('types and versions that this code does not know', () => {
   it.each([
-    ['checkpoint_made', 1],
+    ['never_heard_of', 1],
     ['message_received', 2],
     ['constructor', 1],
     ['', 1],

@@ -117,6 +117,22 @@ export const changed: NewEvent = {
   type: 'definition_changed',
   payload: { definition: `sha256:${'b'.repeat(64)}`, from: HASH, changed: ['model'] },
 }
+export const checkpoint = (s: State): NewEvent => ({
+  type: 'checkpoint_made',
+  payload: { lo: 1, hi: Math.max(1, s.seq), blocks: [{ type: 'text', text: 'so far' }], method: 'given' },
+})
+export const childStarted: NewEvent = { type: 'child_started', payload: { child: 'kid', task: [] } }
+export const childFinished: NewEvent = { type: 'child_finished', payload: { child: 'kid', outcome: 'ok', blocks: [] } }
+export const custody = (s: State): NewEvent => ({
+  type: 'custody_taken',
+  payload: { head: Math.max(1, s.seq), hash: '00' },
+})
+export const granted: NewEvent = {
+  type: 'granted',
+  payload: { grant: 'g1', principal: 'ann', rights: ['read'], forks: false },
+}
+export const revoked: NewEvent = { type: 'revoked', payload: { grant: 'g1' } }
+export const keyDestroyed: NewEvent = { type: 'key_destroyed', payload: { kid: 'k1' } }
 export const closed: NewEvent = { type: 'session_closed', payload: {} }
 
 /** The event as it would stand in the log behind `s`. */

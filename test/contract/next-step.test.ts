@@ -418,6 +418,20 @@ describe('forks (rules 21 and 22)', () => {
     const s = fork(g.then(g.then(due, g.stop), g.interrupted))
     expect(brief(decide(s)).events).toEqual(['turn_finished:interrupted'])
   })
+  const keyOf = (s: State): string | undefined =>
+    decide(s).events.flatMap((e) => (e.type === 'tool_started' ? [e.payload.idempotencyKey] : []))[0]
+  it('gives a call that begins in a fork a key of its own, so that its payment is not taken for the one of the parent', () => {
+    const s = withCalls('look')
+    const keys = [s, fork(s), g.then(fork(s), g.forked)].map(keyOf)
+    expect(keys.every(Boolean)).toBe(true)
+    expect(new Set(keys).size).toBe(3)
+  })
+  it('treats an adopted import as a fork: what was started is unknown, decisions are asked for again, keys are new', () => {
+    const adopted = (s: State): State => g.then(s, g.custody)
+    expect(brief(decide(adopted(startedCall('pay'))))).toMatchObject({ events: ['tool_finished:unknown'] })
+    expect(brief(decide(adopted(withCalls('pay'))))).toMatchObject({ events: ['approval_requested'] })
+    expect(keyOf(adopted(withCalls('look')))).not.toBe(keyOf(withCalls('look')))
+  })
   it('does not let what a later answer calls count as inherited', () => {
     const s = g.then(fork(due), (x) => g.answered(x, ['pay']))
     expect(brief(decide(s))).toMatchObject({ events: ['tool_started'], run: ['tool@s:2.0'] })

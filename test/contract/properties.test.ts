@@ -143,7 +143,7 @@ describe('random histories', () => {
     fc.assert(
       fc.property(histories, fc.nat(), (h, n) => {
         const s = h.states[1 + (n % (h.states.length - 1))]!
-        const unknown = reduceUnknown(s, { seq: s.seq + 1, type: 'checkpoint_made', v: 1 })
+        const unknown = reduceUnknown(s, { seq: s.seq + 1, type: 'never_heard_of', v: 1 })
         const later = reduce(unknown, g.after(unknown, g.message()))
         for (const state of [unknown, later.ok ? later.state : emptyState])
           expect(nextStep(state, env(h, { drafts: h.drafts }))).toMatchObject({

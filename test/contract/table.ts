@@ -33,7 +33,14 @@ export const OFFERED: { [T in EventType]: (s: State) => NewEvent } = {
   result_arrived_late: (s) => g.late(s),
   interrupted: g.interrupted,
   turn_finished: (s) => g.turnFinished(s, s.turn?.interrupted ? 'interrupted' : 'done'),
+  checkpoint_made: g.checkpoint,
+  child_started: () => g.childStarted,
+  child_finished: () => g.childFinished,
+  custody_taken: g.custody,
+  granted: () => g.granted,
+  revoked: () => g.revoked,
   session_closed: () => g.closed,
+  key_destroyed: () => g.keyDestroyed,
 }
 
 type Cell = 'ok' | Refusal
@@ -51,7 +58,14 @@ const all = (why: Cell): Record<EventType, Cell> => ({
   result_arrived_late: why,
   interrupted: why,
   turn_finished: why,
+  checkpoint_made: why,
+  child_started: why,
+  child_finished: why,
+  custody_taken: why,
+  granted: why,
+  revoked: why,
   session_closed: why,
+  key_destroyed: why,
 })
 const anytime = {
   session_created: 'already_created',
@@ -59,12 +73,18 @@ const anytime = {
   definition_changed: 'ok',
   message_received: 'ok',
   result_arrived_late: 'ok',
+  custody_taken: 'ok',
+  granted: 'ok',
+  revoked: 'ok',
   session_closed: 'ok',
+  key_destroyed: 'ok',
 } as const
+
+const inTurn = { child_started: 'ok', child_finished: 'ok' } as const
 
 export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
   new: { ...all('not_created'), session_created: 'ok' },
-  idle: { ...all('no_turn'), ...anytime },
+  idle: { ...all('no_turn'), ...anytime, checkpoint_made: 'ok' },
   due: {
     ...anytime,
     model_answered: 'ok',
@@ -74,6 +94,8 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_started: 'no_open_calls',
     tool_finished: 'no_open_calls',
     interrupted: 'nothing_to_interrupt',
+    ...inTurn,
+    checkpoint_made: 'ok',
     turn_finished: 'work_left',
   },
   calls: {
@@ -85,6 +107,8 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_started: 'ok',
     tool_finished: 'ok',
     interrupted: 'nothing_to_interrupt',
+    ...inTurn,
+    checkpoint_made: 'calls_open',
     turn_finished: 'calls_open',
   },
   settled: {
@@ -96,6 +120,8 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_started: 'no_open_calls',
     tool_finished: 'no_open_calls',
     interrupted: 'nothing_to_interrupt',
+    ...inTurn,
+    checkpoint_made: 'ok',
     turn_finished: 'ok',
   },
   stopping: {
@@ -107,8 +133,18 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_started: 'interrupt_pending',
     tool_finished: 'unknown_call',
     interrupted: 'ok',
+    checkpoint_made: 'interrupt_pending',
+    child_started: 'interrupt_pending',
+    child_finished: 'ok',
     turn_finished: 'interrupt_pending',
   },
   stopped: { ...all('after_interrupted'), ...anytime, turn_finished: 'ok' },
-  closed: { ...all('closed'), forked: 'ok', result_arrived_late: 'ok' },
+  closed: {
+    ...all('closed'),
+    forked: 'ok',
+    result_arrived_late: 'ok',
+    granted: 'ok',
+    revoked: 'ok',
+    key_destroyed: 'ok',
+  },
 }
