@@ -2,17 +2,17 @@
  * advance: plan and mirror in one short, idempotent local activity. Reads the log's tail and the draft rows, decides with the pure
  * nextStep, promotes and appends what is due in one fenced transaction, and gives back references to the steps to run.
  */
-import type { AdvanceInput, Advanced, Profile } from '../contract/activities'
+import type { AdvanceInput, Advanced, Profile, StepInput } from '../contract/activities'
 import type { Definition } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { PAYLOADS } from '../contract/events'
 import { modelStep, toolStep, type SessionRef } from '../contract/ids'
-import { nextStep, type Decision, type DraftView } from '../contract/next-step'
-import type { DraftRow, ExecutorLog, Look, Outlook, Owner } from '../contract/ports'
+import { nextStep, type Decision, type DraftView, type StepResult } from '../contract/next-step'
+import type { Append, Appended, DraftRow, ExecutorLog, Look, Outlook, Owner } from '../contract/ports'
 import { emptyState, openCalls, phaseOf, type State } from '../contract/state'
 import { normaliseText } from '../contract/text'
 import { OVERDUE_MS, SNAPSHOT_EVERY } from '../contract/timing'
-import type { FinishedStep } from './claim-step'
+import type { FinishedStep, StepDeps } from './claim-step'
 import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface AdvanceDeps {
@@ -33,10 +33,17 @@ export interface AdvanceDeps {
 /** `finished`: what need not be read, because this process has just written it. */
 export type Advance = (input: AdvanceInput, finished?: readonly FinishedStep[]) => Promise<Advanced>
 
+/** An append that needs no look, and the decision behind it. */
+interface Planned extends Omit<Append, 'epoch'> {
+  decision: Decision
+  events: Decision['events']
+  now: number
+}
+
 /** Losing a race for the head is normal; losing this many in one look is not. */
 const ROUNDS = 50
 
-export function createAdvance(deps: AdvanceDeps): Advance {
+export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: StepDeps['finish'] } {
   const { log, states } = deps
   /** The database's clock less ours, as of the last look. */
   let clock: number | null = null
@@ -81,11 +88,8 @@ export function createAdvance(deps: AdvanceDeps): Advance {
     keep(ref, state, cached.snapshot)
   }
 
-  /**
-   * The usual case without a look: the state as this process knows it, and the rows that it has just finished. Whatever it does not know of
-   * (a message, an interrupt, another executor) has moved the head or the epoch, and then the append is refused. Null: look.
-   */
-  async function promote(ref: SessionRef, epoch: number, finished: readonly FinishedStep[]): Promise<Advanced | null> {
+  /** What follows from rows that this process has just finished, or is about to, where its own state is enough to say so. */
+  async function plan(ref: SessionRef, finished: readonly FinishedStep[]): Promise<Planned | null> {
     const state = states.get(ref)?.state
     if (!state || clock === null || !finished.every(isKeptAsIs)) return null
     const now = deps.now() + clock
@@ -93,16 +97,46 @@ export function createAdvance(deps: AdvanceDeps): Advance {
     const drafts = new Map(finished.map(({ step, event }) => [step, { ...row, step, result: event }]))
     const decision = await decide(deps, ref, state, drafts, now, true)
     if (decision.events.length === 0 || !(decision.waiting === 'steps' || decision.waiting === 'nothing')) return null
-    const appended = await log.append(ref, epoch, state.seq, decision.events, outlookOf(decision, now))
+    return { decision, now, head: state.seq, events: decision.events, outlook: outlookOf(decision, now) }
+  }
+
+  /**
+   * The usual case without a look. Whatever this process does not know of (a message, an interrupt, another executor) has moved the head or
+   * the epoch, and then the append is refused. Null: look.
+   */
+  function settled(ref: SessionRef, epoch: number, { decision, now }: Planned, appended: Appended): Advanced | null {
     if (appended.status === 'head_moved') return null
     if (appended.status !== 'appended') return { status: 'over' }
     remember(ref, decision, appended.head)
     return advanced(epoch, decision, now)
   }
 
-  return async ({ ref, epoch: known, grace, neverBegan = [] }, finished = []) => {
-    if (finished.length > 0 && known !== null) {
-      const promoted = await promote(ref, known, finished)
+  async function finish(
+    { ref, epoch, step }: StepInput,
+    token: string,
+    event: StepResult,
+  ): Promise<FinishedStep | null> {
+    const finished = { step, event, look: null }
+    // Of calls that run side by side each would promote its own: what comes together is better taken together.
+    const state = states.get(ref)?.state
+    const alone = !state || openCalls(state).length <= 1
+    const planned = !alone
+      ? null
+      : await plan(ref, [finished]).catch((error: unknown) => {
+          // Whatever is wrong with what comes next: what was received is kept first.
+          deps.warn('planning', error)
+          return null
+        })
+    if (!planned) return (await log.finishDraft(ref, step, token, event)) === 'finished' ? finished : null
+    const appended = await log.finishAndAppend(ref, { step, token, event }, { epoch, ...planned })
+    return appended.status === 'refused' ? null : { ...finished, look: settled(ref, epoch, planned, appended) }
+  }
+
+  const advance: Advance = async ({ ref, epoch: known, grace, neverBegan = [] }, finished = []) => {
+    const planned = finished.length > 0 && known !== null ? await plan(ref, finished) : null
+    if (planned && known !== null) {
+      const { head, events, outlook } = planned
+      const promoted = settled(ref, known, planned, await log.append(ref, known, head, events, outlook))
       if (promoted) return promoted
     }
     let epoch = known
@@ -145,6 +179,8 @@ export function createAdvance(deps: AdvanceDeps): Advance {
     }
     throw new SavefileError('timeout', `The head of session ${ref.session} moved ${ROUNDS} times during one look.`)
   }
+
+  return { advance, finish }
 }
 
 async function decide(

@@ -4,7 +4,7 @@
  */
 import { ApplicationFailure, CancelledFailure, Context, sleep } from '@temporalio/activity'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { StepInput } from '../contract/activities'
+import type { Advanced, StepInput } from '../contract/activities'
 import { errorCode } from '../contract/errors'
 import type { StepResult } from '../contract/next-step'
 import type { DraftClaim, ExecutorLog } from '../contract/ports'
@@ -16,6 +16,8 @@ export interface StepDeps {
   running: RunningSteps
   randomToken(): string
   heartbeatMs: number
+  /** Writes a result into its draft row, and goes on from there where that needs no look. Null: refused. */
+  finish(input: StepInput, token: string, event: StepResult): Promise<FinishedStep | null>
 }
 
 /** The SDK's words: the run cancelled the step; the worker ends. */
@@ -39,6 +41,8 @@ export interface HeldStep {
 export interface FinishedStep {
   step: string
   event: StepResult
+  /** What is due now, where it is known already. */
+  look: Advanced | null
 }
 
 /**
@@ -75,8 +79,7 @@ export async function withStep<T>(
     const finish: HeldStep['finish'] = async (event) => {
       for (let ms = FINISH_RETRY.firstMs; ; ms = Math.min(FINISH_RETRY.lastMs, ms * 2)) {
         try {
-          const status = await deps.log.finishDraft(input.ref, input.step, token, event)
-          return status === 'finished' ? { step: input.step, event } : null
+          return await deps.finish(input, token, event)
         } catch (error) {
           if (errorCode(error) !== 'database_unreachable' || why() === 'shutdown') throw error
         }

@@ -25,13 +25,13 @@ export function goingOn(
 ): (input: StepInput) => Promise<Advanced | null> {
   return async (input) => {
     const finished = await step(input)
-    // Of calls that run side by side each would promote its own: the run takes together what comes together.
+    // Calls that run side by side: the run takes together what comes together.
     const state = deps.states.get(input.ref)?.state
-    if (state && openCalls(state).length > 1) return null
+    if (!finished?.look && state && openCalls(state).length > 1) return null
     const context = Context.current()
     const heart = setInterval(() => context.heartbeat(), deps.heartbeatMs / 4)
     try {
-      return await next(deps, input, finished ? [finished] : [])
+      return await next(deps, input, finished)
     } catch (error) {
       // The step is done and its draft written; the run sees to the rest, and waits where Postgres is away.
       if (!(error instanceof CancelledFailure)) deps.warn('going on', error)
@@ -42,12 +42,11 @@ export function goingOn(
   }
 }
 
-async function next(deps: GoOnDeps, { ref, epoch }: StepInput, finished: FinishedStep[]): Promise<Advanced> {
-  const look = await deps.advance({ ref, epoch, grace: true }, finished)
+async function next(deps: GoOnDeps, { ref, epoch }: StepInput, finished: FinishedStep | null): Promise<Advanced> {
+  const ask = { ref, epoch, grace: true }
+  const look = finished?.look ?? (await deps.advance(ask, finished ? [finished] : []))
   if (look.status !== 'ok' || look.waiting !== 'steps' || !look.run.every(({ local }) => local)) return look
   const done = await Promise.all(look.run.map(({ step }) => deps.executeTool({ ref, epoch, step }, { own: false })))
-  return deps.advance(
-    { ref, epoch, grace: true },
-    done.flatMap((one) => one ?? []),
-  )
+  const known = done.flatMap((one) => one ?? [])
+  return known.find((one) => one.look)?.look ?? deps.advance(ask, known)
 }

@@ -17,7 +17,7 @@ import type {
   Usage,
 } from './events'
 import type { SessionRef } from './ids'
-import type { Close, PlannedEvent } from './next-step'
+import type { Close, PlannedEvent, StepResult } from './next-step'
 import type { State } from './state'
 
 // ---------------------------------------------------------------- the log, as an executor uses it (PROTOCOL.md rules 1 to 15)
@@ -77,6 +77,21 @@ export type Appended =
   | { status: 'stale_epoch' | 'closed' | 'session_not_found' }
   | { status: 'head_moved'; head: number }
 
+/** One append: what was decided, at which head, under which epoch. */
+export interface Append {
+  epoch: number
+  head: number
+  events: readonly PlannedEvent[]
+  outlook: Outlook
+}
+
+/** The end of a step, by its token's holder. */
+export interface Finish {
+  step: string
+  token: string
+  event: StepResult
+}
+
 /** What the reconciler and `ls` go by: `dueAt` in microseconds, null when nothing is due before somebody speaks. */
 export interface Outlook {
   state: 'idle' | 'running' | 'waiting_approval' | 'waiting_result' | 'newer_worker'
@@ -118,6 +133,8 @@ export interface ExecutorLog {
   ): Promise<DraftClaim>
   /** Rule 12: only by the token's holder, whatever the epoch is. Refused: a tool's result is kept as evidence. */
   finishDraft(ref: SessionRef, step: string, token: string, event: NewEvent): Promise<'finished' | 'refused'>
+  /** Both in one transaction: the result is kept, also where the append is refused. `refused`: it was not, and nothing was appended. */
+  finishAndAppend(ref: SessionRef, finish: Finish, append: Append): Promise<Appended | { status: 'refused' }>
   /** Gives the claim back without a result, so that the next attempt need not wait; says why. */
   releaseDraft(ref: SessionRef, step: string, token: string, why: FailureClass): Promise<void>
   /** "I live": for all rows that this process holds, in one write. Gives back the tokens that are no longer in charge. */

@@ -3,8 +3,8 @@ import type { Pool } from 'pg'
 import type { Payload } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import type { PlannedEvent } from '../contract/next-step'
-import type { Appended, Evidence, Outlook } from '../contract/ports'
-import { prepare } from './content'
+import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/ports'
+import { externalise, prepare, type WriteBlob } from './content'
 import { queryRow, query } from './pool'
 
 interface Row {
@@ -61,38 +61,57 @@ function columnsOf(events: readonly PlannedEvent[], evidence: readonly Evidence[
   return columns
 }
 
+/** The arguments of the append functions. */
+function argumentsOf(
+  ref: SessionRef,
+  { epoch, head, events, outlook }: Append,
+  evidence: readonly Evidence[],
+): { session: unknown[]; append: unknown[] } {
+  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence)
+  return {
+    session: [ref.space, ref.session],
+    append: [epoch, head, types, vs, subjects, tools, payloads, drafts, outlook.state, outlook.dueAt],
+  }
+}
+
+function appendedOf(row: Row): Appended {
+  if (row.status === 'appended') return { status: 'appended', head: row.head ?? 0, seqs: row.seqs ?? [] }
+  if (row.status === 'head_moved') return { status: 'head_moved', head: row.head ?? 0 }
+  return { status: row.status }
+}
+
 /** `seqs`: of the events, then of the evidence, each as it is stored, also where it was there before. */
 export async function append(
   pool: Pool,
   ref: SessionRef,
-  epoch: number,
-  expectedHead: number,
-  events: readonly PlannedEvent[],
-  outlook: Outlook,
+  what: Append,
   evidence: readonly Evidence[],
 ): Promise<Appended> {
-  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence)
+  const args = argumentsOf(ref, what, evidence)
   const row = await queryRow<Row & Record<string, unknown>>(
     pool,
     'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
-    [
-      ref.space,
-      ref.session,
-      epoch,
-      expectedHead,
-      types,
-      vs,
-      subjects,
-      tools,
-      payloads,
-      drafts,
-      outlook.state,
-      outlook.dueAt,
-    ],
+    [...args.session, ...args.append],
   )
-  if (row.status === 'appended') return { status: 'appended', head: row.head ?? 0, seqs: row.seqs ?? [] }
-  if (row.status === 'head_moved') return { status: 'head_moved', head: row.head ?? 0 }
-  return { status: row.status }
+  return appendedOf(row)
+}
+
+/** A step's end and what it leads to. Refused: the row is not the token's any more, and nothing was appended. */
+export async function finishAndAppend(
+  pool: Pool,
+  writeBlob: WriteBlob,
+  ref: SessionRef,
+  { step, token, event }: Finish,
+  what: Append,
+): Promise<Appended | { status: 'refused' }> {
+  const { type, v, payload } = prepare(await externalise(event, writeBlob))
+  const args = argumentsOf(ref, what, [])
+  const row = await queryRow<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
+    pool,
+    'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)',
+    [...args.session, step, token, type, v, payload, ...args.append],
+  )
+  return row.finished === 'refused' ? { status: 'refused' } : appendedOf(row)
 }
 
 /** `head`: nothing is written where the head is another by now, so that what somebody said meanwhile stays due. */

@@ -1,8 +1,9 @@
 /** The log as executors use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
+import type { BlobRef } from '../contract/blocks'
 import type { ExecutorLog } from '../contract/ports'
 import { REDUCER_VERSION } from '../contract/state'
-import { append, setOutlook } from './append'
+import { append, finishAndAppend, setOutlook } from './append'
 import { readBlob, writeBlob } from './blobs'
 import { createDefinitions } from './definitions'
 import { beat, claimDraft, claimSession, closeDrafts, finishDraft, partial, releaseDraft } from './drafts'
@@ -26,7 +27,7 @@ export function createExecutorLog(
     claim: (ref, owner, options) => claimSession(pool, ttlMs, ref, owner, options?.takeover ?? false),
     look: (ref, epoch, after) => look(pool, ttlMs, ref, epoch, after),
     async append(ref, epoch, expectedHead, events, outlook, evidence = []) {
-      const appended = await append(pool, ref, epoch, expectedHead, events, outlook, evidence)
+      const appended = await append(pool, ref, { epoch, head: expectedHead, events, outlook }, evidence)
       if (appended.status === 'appended') notifier.notify(ref.session)
       return appended
     },
@@ -44,6 +45,12 @@ export function createExecutorLog(
     claimDraft: (ref, epoch, step, options) => claimDraft(pool, ttlMs, ref, epoch, step, options),
     finishDraft: (ref, step, token, event) =>
       finishDraft(pool, (bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType), ref, step, token, event),
+    async finishAndAppend(ref, finish, what) {
+      const write = (bytes: Uint8Array, mediaType: string): Promise<BlobRef> => writeBlob(pool, ref, bytes, mediaType)
+      const appended = await finishAndAppend(pool, write, ref, finish, what)
+      if (appended.status === 'appended') notifier.notify(ref.session)
+      return appended
+    },
     releaseDraft: (ref, step, token, why) => releaseDraft(pool, ref, step, token, why),
     beat: (held) => beat(pool, held),
     partial: (ref, steps) => partial(pool, ref, steps),

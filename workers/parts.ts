@@ -53,8 +53,8 @@ export function createParts(
   const parts: Parts = {
     cluster: '',
     activities(profile) {
-      const step = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
-      const advance = createAdvance({
+      const base = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
+      const { advance, finish } = createAdvance({
         log,
         states,
         profile,
@@ -64,6 +64,7 @@ export function createParts(
         warn,
         now,
       })
+      const step = { ...base, finish }
       const callModel = createCallModel({
         ...step,
         providers,

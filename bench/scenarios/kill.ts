@@ -97,7 +97,7 @@ async function drafts(world: BenchWorld, state: string): Promise<number> {
 /** Backends whose append waits for a lock. */
 async function standing(world: BenchWorld): Promise<number[]> {
   const { rows } = await world.admin.query<{ pid: number }>(
-    `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%savefile.append(%'`,
+    `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%append(%'`,
   )
   return rows.map(({ pid }) => pid)
 }

@@ -459,6 +459,22 @@ AS $function$
 $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.finish_and_append(p_space text, p_session text, p_step text, p_token text, p_type text, p_v integer, p_payload text, p_epoch bigint, p_head bigint, p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[], p_state text, p_due bigint, OUT finished text, OUT status text, OUT head bigint, OUT seqs bigint[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  -- First, as everywhere: whoever claims locks the session's row and then the draft's.
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  finished := savefile.finish_draft(p_space, p_session, p_step, p_token, p_type, p_v, p_payload);
+  if finished <> 'finished' then return; end if;
+  select a.status, a.head, a.seqs into status, head, seqs
+  from savefile.append(p_space, p_session, p_epoch, p_head, p_types, p_vs, p_subjects, p_tools, p_payloads, p_drafts, p_state, p_due) a;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.finish_draft(p_space text, p_session text, p_step text, p_token text, p_type text, p_v integer, p_payload text)
  RETURNS text
  LANGUAGE plpgsql

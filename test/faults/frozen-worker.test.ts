@@ -70,7 +70,7 @@ beforeAll(async () => {
   // What the sleeper says first when it wakes is that its steps are finished: seen at a lock, then let go.
   const gate = await closeGate(adminUrl, 'lock table savefile.drafts in share mode')
   sleeper.signal('SIGCONT')
-  await gate.standsAt('finish_draft', 3)
+  await gate.standsAt('finish_', 3)
   await gate.open()
   await until('the evidence in the log', async () => (await world.sound(tool)).includes('result_arrived_late'))
 }, 180_000)

@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { ToolSpec } from '../../contract/definition'
 import { createWorld, ofType, readAll, until, type World } from '../support/world'
-import { draftState, headOf, holdSession, holdStep, type Gate } from './support/gate'
+import { draftState, headOf, holdSeq, holdSession, holdStep, sayUnheard, type Gate } from './support/gate'
 
 const PLAIN = ['session_created', 'message_received', 'model_answered', 'turn_finished']
 const ONE_TOOL = [
@@ -20,6 +20,7 @@ const QUICK = 'echo "$SAVEFILE_IDEMPOTENCY_KEY" >> effects.txt'
 const callOf = (command: string) => ({ tool: 'run_command', args: { command } })
 const rules = [
   { when: { text: 'MIRROR', step: 0 }, say: { text: 'slow', firstByteMs: 2_000 } },
+  { when: { text: 'COMMIT', step: 0 }, say: { text: 'slow', firstByteMs: 2_000 } },
   {
     when: { text: 'DURING', step: 0 },
     say: { text: 'four words of answer', fault: { kind: 'hang' as const, afterDeltas: 2 } },
@@ -66,11 +67,16 @@ beforeAll(async () => {
   await say('BEFORE')
   await begin('DURING')
   await say('DURING')
+  await begin('COMMIT')
+  await say('COMMIT')
+  await until('COMMIT to be claimed', () => requestsOf('COMMIT').length === 1)
+  gates.push(await holdSession(adminUrl, of('COMMIT').session))
   for (const name of ['MIRROR-lost', 'MIRROR-through']) {
     const session = await begin(name)
     await say(name)
     await until(`${name} to be claimed`, () => requestsOf(name).length === 1)
-    gates.push(await holdSession(adminUrl, session))
+    await sayUnheard(adminUrl, session, 'more')
+    gates.push(await holdSeq(adminUrl, session, 4))
   }
   await begin('TOOL-unsafe')
   await begin('TOOL-readonly', { readOnly: true })
@@ -84,23 +90,26 @@ beforeAll(async () => {
   const quick = await begin('RESULT')
   await say('RESULT')
   await until('its effect', async () => (await effects('RESULT')).length === 1)
-  gates.push(await holdSession(adminUrl, quick))
+  await sayUnheard(adminUrl, quick, 'more')
+  gates.push(await holdSeq(adminUrl, quick, 6))
   await writeFile(path.join(of('RESULT').folder, 'go'), '')
   const step = `tool@${quick}:2.0`
   await until('the tool’s draft', async () => (await draftState(adminUrl, quick, step)) === 'finished')
-  const [claim, lost, through, result] = gates
+  const [claim, commit, lost, through, result] = gates
   await until('the model’s answer in the middle', () => requestsOf('DURING').length === 1)
   const finished = async (name: string) => (await draftState(adminUrl, of(name).session, 'model@2')) === 'finished'
   await until('both drafts', async () => (await finished('MIRROR-lost')) && (await finished('MIRROR-through')))
-  for (const gate of [lost, through, result]) await gate?.standsAt('append')
-  await claim?.standsAt('claim_draft')
+  for (const gate of [lost, through, result]) await gate?.standsAt('append(')
+  await commit?.standsAt('finish_and_append(')
+  await claim?.standsAt('claim_draft(')
 
   await worker.kill('SIGKILL')
-  await claim?.cutOff('claim_draft')
-  for (const gate of [lost, result]) await gate?.cutOff('append')
+  await claim?.cutOff('claim_draft(')
+  await commit?.cutOff('finish_and_append(')
+  for (const gate of [lost, result]) await gate?.cutOff('append(')
   for (const gate of gates) await gate.open()
-  expect(await headOf(adminUrl, of('MIRROR-lost').session)).toBe(2)
-  await until('the dead worker’s append', async () => (await headOf(adminUrl, of('MIRROR-through').session)) > 2)
+  expect(await headOf(adminUrl, of('MIRROR-lost').session)).toBe(3)
+  await until('the dead worker’s append', async () => (await headOf(adminUrl, of('MIRROR-through').session)) > 3)
   for (const name of ['TOOL-readonly', 'TOOL-idempotent']) await writeFile(path.join(of(name).folder, 'go'), '')
   await world.startWorker()
 }, 180_000)
@@ -131,19 +140,28 @@ test('in the call: it is made again, answered once, and the attempt that vanishe
   expect(requestsOf('DURING').map((request) => request.whole)).toEqual([false, true])
 }, 120_000)
 
-test('between draft and mirror, whose append never happened: the answer is not paid for again', async () => {
-  expect(await goesOn('MIRROR-lost')).toEqual(PLAIN)
-  expect(requestsOf('MIRROR-lost')).toHaveLength(1)
+test('with the answer received, and its commit under way and lost: it is made again, and the attempt is told', async () => {
+  expect(await goesOn('COMMIT')).toEqual(PLAIN)
+  expect(await attemptsOf('COMMIT')).toEqual(['vanished', 'answered'])
+  expect(requestsOf('COMMIT').map((request) => request.whole)).toEqual([true, true])
 }, 120_000)
 
-test('in the mirror, whose append came through after the death: nothing is appended twice, and the next turn runs', async () => {
-  expect(await goesOn('MIRROR-through')).toEqual(PLAIN)
-  const { session } = of('MIRROR-through')
-  await world.client.ask(session, 'again', { timeoutMs: 90_000 })
-  expect(await world.sound(session)).toEqual([...PLAIN, ...PLAIN.slice(1)])
-  expect(
-    world.model.requests.filter((request) => JSON.stringify(request.body).includes('MIRROR-through.')),
-  ).toHaveLength(2)
+/** The message that moved the head on is answered by the next turn. */
+const TWO_TURNS = ['session_created', 'message_received', 'message_received', ...PLAIN.slice(2), ...PLAIN.slice(2)]
+const bothTurns = async (name: string): Promise<string[]> => {
+  await goesOn(name)
+  expect((await world.client.awaitTurn(of(name).session, 3, { timeoutMs: 90_000 })).reason).toBe('done')
+  return world.sound(of(name).session)
+}
+
+test('between draft and mirror, whose append never happened: the answer is not paid for again', async () => {
+  expect(await bothTurns('MIRROR-lost')).toEqual(TWO_TURNS)
+  expect(requestsOf('MIRROR-lost')).toHaveLength(2)
+}, 120_000)
+
+test('in the mirror, whose append came through after the death: nothing is appended twice', async () => {
+  expect(await bothTurns('MIRROR-through')).toEqual(TWO_TURNS)
+  expect(requestsOf('MIRROR-through')).toHaveLength(2)
 }, 120_000)
 
 test('in an unsafe tool: its outcome is unknown, it is not run again, and the model is told', async () => {
@@ -167,7 +185,10 @@ test.each(['TOOL-readonly', 'TOOL-idempotent'])(
 )
 
 test('with a tool’s result in its draft: the result counts, the tool is not run again', async () => {
-  expect(await goesOn('RESULT')).toEqual(ONE_TOOL)
+  const types = await goesOn('RESULT')
+  expect(types.filter((type) => type !== 'message_received').slice(0, 6)).toEqual(
+    ONE_TOOL.filter((type) => type !== 'message_received'),
+  )
   expect(await outcomes('RESULT')).toEqual(['ok'])
   expect(await effects('RESULT')).toHaveLength(1)
 }, 120_000)

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { errorCode } from '../../contract/errors'
 import { PROFILES } from '../../contract/timing'
 import { createWorld, ofType, readAll, until, type World } from '../support/world'
-import { holdSession } from './support/gate'
+import { holdSeq, sayUnheard } from './support/gate'
 import { ownPostgres, type OwnPostgres } from './support/servers'
 import { withTemporal } from './support/temporal'
 
@@ -78,8 +78,9 @@ beforeAll(async () => {
   // The run that is to look for Postgres again and again stands in its append when Postgres goes.
   await world.client.send(long, 'LONG, SLOW')
   await until('the model to be asked', () => requestsOf('LONG, SLOW').length === 1)
-  const gate = await holdSession(adminUrl, long)
-  await gate.standsAt('append')
+  await sayUnheard(adminUrl, long, 'more')
+  const gate = await holdSeq(adminUrl, long, 7)
+  await gate.standsAt('append(')
   turns.push(...load.map((session) => ask(session, 'LOAD')))
   for (const turn of turns) turn.catch(() => undefined) // told by its test
   await until('the load', async () => (await file('load.txt')).split('\n').length > 1)
@@ -124,10 +125,11 @@ test('the result of an unsafe tool that ended while Postgres was away counts', a
 
 test('the run that looked in vain goes on', async () => {
   await until(
-    'both turns',
-    async () => (await world.sound(long)).filter((type) => type === 'turn_finished').length === 2,
+    'its turns',
+    async () => (await world.sound(long)).filter((type) => type === 'turn_finished').length === 3,
   )
-  expect(requestsOf('LONG, SLOW')).toHaveLength(1)
+  // One for that message, one for the next.
+  expect(requestsOf('LONG, SLOW')).toHaveLength(2)
 }, 120_000)
 
 test('under load: every turn ends, every effect at most once, every received answer is in its log', async () => {

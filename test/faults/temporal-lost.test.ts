@@ -10,7 +10,7 @@ import { createDueLog } from '../../log/due'
 import { createPool } from '../../log/pool'
 import { terminateStuck } from '../../workers/control'
 import { createWorld, ofType, readAll, until, type WorkerProcess, type World } from '../support/world'
-import { draftState, holdSession, makeDue } from './support/gate'
+import { draftState, holdSeq, makeDue, sayUnheard } from './support/gate'
 import { ownTemporal, type OwnTemporal } from './support/servers'
 import { withTemporal } from './support/temporal'
 
@@ -71,13 +71,14 @@ beforeAll(async () => {
   )
   await world.client.send(answered, 'SLOW')
   await until('the model to be asked', () => requestsOf(world, 'SLOW').length === 1)
-  const gate = await holdSession(adminUrl, answered)
+  await sayUnheard(adminUrl, answered, 'more')
+  const gate = await holdSeq(adminUrl, answered, 4)
   await until('its answer in the draft', async () => (await draftState(adminUrl, answered, 'model@2')) === 'finished')
-  await gate.standsAt('append')
+  await gate.standsAt('append(')
   await temporal.kill()
   sent = await world.client.send(downSession, 'while Temporal is down')
   await worker.kill('SIGKILL')
-  await gate.cutOff('append')
+  await gate.cutOff('append(')
   await gate.open()
   await temporal.startAgain('empty')
   second = await world.startWorker(BY_HAND)
@@ -97,9 +98,11 @@ test('reconcile by hand on the empty Temporal: the turns end, the received answe
   await until('all three to be nudged', async () => (nudged += (await reconcileByHand(world)).nudged) >= 3, 90_000)
   for (const session of [answered, tool, downSession])
     expect((await world.client.awaitTurn(session, 2, { timeoutMs: 90_000 })).reason).toBe('done')
-  expect(await world.sound(answered)).toEqual(PLAIN)
+  expect((await world.client.awaitTurn(answered, 3, { timeoutMs: 90_000 })).reason).toBe('done')
+  expect((await world.sound(answered)).filter((type) => type === 'model_answered')).toHaveLength(2)
   expect(await world.sound(downSession)).toEqual(PLAIN)
-  expect(requestsOf(world, 'SLOW')).toHaveLength(1)
+  // One call a message.
+  expect(requestsOf(world, 'SLOW')).toHaveLength(2)
   expect(requestsOf(world, 'while Temporal is down')).toHaveLength(1)
 }, 180_000)
 

@@ -6,7 +6,7 @@ import { Client } from 'pg'
 import { until } from '../../support/world'
 
 export interface Gate {
-  /** Waits until so many statements that call this function of ours stand at it. */
+  /** Waits until so many statements that call a function of ours whose name begins so stand at it. */
   standsAt(name: string, count?: number): Promise<void>
   /** Ends the connections that stand at it because of this gate: what they asked for never happens. */
   cutOff(name: string): Promise<void>
@@ -29,7 +29,7 @@ export async function closeGate(adminUrl: string, sql: string, values: unknown[]
   const waiting = async (name: string): Promise<number[]> => {
     const { rows } = await watcher.query<{ pid: number }>(
       `select pid from pg_stat_activity where $2 = any (pg_blocking_pids(pid)) and query like $1`,
-      [`%savefile.${name}(%`, holder],
+      [`%savefile.${name}%`, holder],
     )
     return rows.map(({ pid }) => pid)
   }
@@ -49,6 +49,16 @@ export async function closeGate(adminUrl: string, sql: string, values: unknown[]
 /** Nobody can append to this session, nor claim a step of it. */
 export function holdSession(adminUrl: string, session: string): Promise<Gate> {
   return closeGate(adminUrl, 'select from savefile.sessions where session_id = $1 for update', [session])
+}
+
+/** Nobody can append to this session: the event that would have this seq is being inserted. Drafts can be claimed and finished. */
+export function holdSeq(adminUrl: string, session: string, seq: number): Promise<Gate> {
+  return closeGate(
+    adminUrl,
+    `insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, payload, prev_hash, hash)
+     values ('default', $1, $2, 'turn_finished', 1, 0, 'system', 'x:gate', '', '', '')`,
+    [session, seq],
+  )
 }
 
 /** Nobody can claim this step: the row that they would insert is being inserted. */
@@ -86,4 +96,12 @@ export async function makeDue(adminUrl: string, sessions: string[]): Promise<voi
   await ask(adminUrl, 'update savefile.sessions set due_at = 0 where session_id = any ($1) and due_at is not null', [
     sessions,
   ])
+}
+
+/** A message that is committed and that no run is told of, so that the head has moved on when a step ends: its end is then kept first, and mirrored after. */
+export async function sayUnheard(adminUrl: string, session: string, text: string): Promise<void> {
+  const payload = JSON.stringify({ blocks: [{ type: 'text', text }], delivery: 'queue' })
+  const sql = `select status from savefile.input('default', $1, 'user:tester', 'unheard', 'message_received', 1, null, $2, null)`
+  const status = await ask(adminUrl, sql, [session, payload])
+  if (status !== 'appended') throw new Error(`the message was not taken: ${String(status)}`)
 }
