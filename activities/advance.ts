@@ -4,7 +4,7 @@
  */
 import type { AdvanceInput, Advanced, Profile, StepInput } from '../contract/activities'
 import type { Definition } from '../contract/definition'
-import { SavefileError } from '../contract/errors'
+import { SavefileError, errorCode } from '../contract/errors'
 import { PAYLOADS } from '../contract/events'
 import { modelStep, toolStep, type SessionRef } from '../contract/ids'
 import { nextStep, type Decision, type DraftView, type StepResult } from '../contract/next-step'
@@ -127,8 +127,18 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
           deps.warn('planning', error)
           return null
         })
-    if (!planned) return (await log.finishDraft(ref, step, token, event)) === 'finished' ? finished : null
-    const appended = await log.finishAndAppend(ref, { step, token, event }, { epoch, ...planned })
+    const onlyFinish = async (): Promise<FinishedStep | null> =>
+      (await log.finishDraft(ref, step, token, event)) === 'finished' ? finished : null
+    if (!planned) return onlyFinish()
+    const appended = await log
+      .finishAndAppend(ref, { step, token, event }, { epoch, ...planned })
+      .catch((error: unknown) => {
+        // Postgres is away: the same again. Anything else may be the append's fault, and must not cost what was received.
+        if (errorCode(error) === 'database_unreachable') throw error
+        deps.warn('going on', error)
+        return null
+      })
+    if (!appended) return onlyFinish()
     return appended.status === 'refused' ? null : { ...finished, look: settled(ref, epoch, planned, appended) }
   }
 

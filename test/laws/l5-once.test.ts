@@ -53,3 +53,23 @@ test('however executors race, die and sleep: the turn ends, once', async () => {
     { numRuns: 40 },
   )
 }, 120_000)
+
+test('an append that fails costs nothing that was received: the answer is kept, and not paid for again', async () => {
+  const ref = await begin()
+  const count = counts()
+  const only = `${ref.session.replace(/\W/g, '_')}_only`
+  await log.admin(
+    `create function savefile.${only}() returns trigger language plpgsql as 'begin raise exception ''no room''; end'`,
+  )
+  await log.admin(`create trigger ${only} before insert on savefile.events for each row
+    when (new.session_id = '${ref.session}' and new.type = 'tool_started') execute function savefile.${only}()`)
+  await expect(live(log, ref, count)).rejects.toThrow('no room')
+  expect(count.broken).toEqual([expect.stringContaining('no room')])
+  const drafts = await log.admin('select step, state from savefile.drafts where session_id = $1', [ref.session])
+  expect(drafts).toEqual([{ step: 'model@2', state: 'finished' }])
+  await log.admin(`drop trigger ${only} on savefile.events`)
+  await live(log, ref, count)
+  expect(count.done.get('model@2')).toBe(1)
+  expect((await stateOf(log, ref)).turn).toBeNull()
+  expect(await log.client.verify(ref)).toMatchObject({ ok: true })
+})

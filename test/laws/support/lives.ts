@@ -83,6 +83,7 @@ export async function live(
     warn: (what, error) => void count.broken.push(`${what}: ${String(error)}`),
     now: () => Date.now() * 1000,
   })
+  const died = new AbortController()
   let epoch: number | null = null
   try {
     for (let looks = 0; looks < 100; looks++) {
@@ -93,11 +94,12 @@ export async function live(
       }
       if (look.status !== 'ok' || look.run.length === 0) return
       const mine = (epoch = look.epoch)
-      await Promise.all(
-        look.run.map(({ step }) =>
-          execute({ log, executor, finish }, { ref, epoch: mine, step }, count, fates.shift() ?? 'well'),
-        ),
+      const steps = look.run.map(({ step }) =>
+        execute({ log, executor, finish, died }, { ref, epoch: mine, step }, count, fates.shift() ?? 'well'),
       )
+      // All of them: what outlived its own executor would go on beside the test.
+      const ends = await Promise.allSettled(steps)
+      for (const end of ends) if (end.status === 'rejected') throw end.reason
     }
     count.broken.push('a run did not come to an end')
   } catch (error) {
@@ -111,27 +113,40 @@ interface Hands {
   log: TestLog
   executor: ReturnType<typeof createExecutorLog>
   finish: StepDeps['finish']
+  /** A death is that of all the steps of its process: each ends at its next breath. */
+  died: AbortController
 }
 
-async function execute({ log, executor, finish }: Hands, input: StepInput, count: Counts, fate: Fate): Promise<void> {
+async function execute(hands: Hands, input: StepInput, count: Counts, fate: Fate): Promise<void> {
+  const { log, executor, finish, died } = hands
   const { ref, epoch, step } = input
+  const die = (): never => {
+    died.abort(new Death())
+    throw new Death()
+  }
   const parsed = parseStep(step)
   const state = await stateOf(log, ref)
   const call = parsed.kind === 'tool' ? state.calls.find(({ id }) => id === parsed.call) : undefined
   const safe = parsed.kind === 'model' || (toolNamed(DEFINITION, call?.name ?? '')?.readOnly ?? false)
   const token = randomUUID()
   const claim = () => executor.claimDraft(ref, epoch, step, { safe, token })
+  died.signal.throwIfAborted()
   let claimed = await claim()
-  for (; claimed.status === 'busy'; claimed = await claim()) await sleep(Math.min(claimed.retryMs, 10))
+  for (; claimed.status === 'busy'; claimed = await claim()) {
+    await sleep(Math.min(claimed.retryMs, 10))
+    died.signal.throwIfAborted()
+  }
   if (claimed.status !== 'claimed') return
-  if (fate === 'dies claimed') throw new Death()
+  if (fate === 'dies claimed') die()
+  died.signal.throwIfAborted()
   if (fate === 'sleeps claimed') await count.sleep()
   if (count.committed.has(step) && fate !== 'sleeps claimed')
     count.broken.push(`${step} was done after its result was taken`)
   const times = (count.done.get(step) ?? 0) + 1
   count.done.set(step, times)
-  if (fate === 'dies done') throw new Death()
+  if (fate === 'dies done') die()
   if (fate === 'sleeps done') await count.sleep()
+  died.signal.throwIfAborted()
   const result = resultOf(ref, state, step, times)
   const once = () => finish(input, token, result)
   const [taken] = await Promise.all(fate === 'does it twice' ? [once(), once()] : [once()])
