@@ -6,8 +6,10 @@
  */
 import { parseArgs } from 'node:util'
 import { loadavg } from 'node:os'
+import { startDatabaseStack } from './database'
 import { keep, tableOf } from './report'
-import type { Scenario } from './scenario'
+import type { Options, Outcome, Scenario } from './scenario'
+import { append } from './scenarios/append'
 import { commands } from './scenarios/commands'
 import { history } from './scenarios/history'
 import { idle } from './scenarios/idle'
@@ -20,17 +22,21 @@ import { wal } from './scenarios/wal'
 import { where } from './scenarios/where'
 import { startStack } from './stack'
 
+const whole = (run: Extract<Scenario, { on: 'stack' }>['run']): Scenario => ({ on: 'stack', run })
+const log = (run: Extract<Scenario, { on: 'database' }>['run']): Scenario => ({ on: 'database', run })
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  steps,
-  history,
-  'long-turn': longTurn,
-  idle,
-  many,
-  kill,
-  live,
-  wal,
-  commands,
-  where,
+  steps: whole(steps),
+  history: whole(history),
+  'long-turn': whole(longTurn),
+  idle: whole(idle),
+  many: whole(many),
+  kill: whole(kill),
+  live: whole(live),
+  wal: whole(wal),
+  commands: whole(commands),
+  where: whole(where),
+  append: log(append),
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 
@@ -47,21 +53,23 @@ async function main(): Promise<void> {
     const scenario = SCENARIOS[name]
     if (!scenario) continue
     const load = loadavg().map((n) => Number(n.toFixed(2)))
-    // Servers of its own for each: what one leaves in them is not another's.
-    const stack = await startStack(
-      say,
-      values.profile ? ['--cpu-prof', `--cpu-prof-dir=${process.cwd()}/bench-profiles`] : [],
-    )
-    try {
-      const began = Date.now()
-      const outcome = await scenario(stack, { quick: values.quick, say })
-      process.stdout.write(`${tableOf(outcome.figures)}\n`)
-      process.stdout.write(`${JSON.stringify(outcome.data, null, 2)}\n`)
-      if (!values.quick) await keep(name, outcome, { load, seconds: Math.round((Date.now() - began) / 1000) })
-    } finally {
-      await stack.close()
-    }
+    const began = Date.now()
+    const outcome = await play(scenario, { quick: values.quick, say }, values.profile)
+    process.stdout.write(`${tableOf(outcome.figures)}\n`)
+    process.stdout.write(`${JSON.stringify(outcome.data, null, 2)}\n`)
+    if (!values.quick) await keep(name, outcome, { load, seconds: Math.round((Date.now() - began) / 1000) })
   }
+}
+
+/** On servers of its own: what one scenario leaves in them is not another's. */
+async function play(scenario: Scenario, options: Options, profile: boolean): Promise<Outcome> {
+  if (scenario.on === 'database') {
+    const database = await startDatabaseStack(say)
+    return scenario.run(database, options).finally(() => database.close())
+  }
+  const profiling = profile ? ['--cpu-prof', `--cpu-prof-dir=${process.cwd()}/bench-profiles`] : []
+  const stack = await startStack(say, profiling)
+  return scenario.run(stack, options).finally(() => stack.close())
 }
 
 main().catch((error: unknown) => {

@@ -1,4 +1,5 @@
 /** What a scenario is given, and gives back. */
+import type { DatabaseStack } from './database'
 import type { Stack } from './stack'
 
 export interface Figure {
@@ -21,7 +22,10 @@ export interface Options {
   say(line: string): void
 }
 
-export type Scenario = (stack: Stack, options: Options) => Promise<Outcome>
+/** Of the whole, or of the log alone: then nothing but a Postgres is brought up. */
+export type Scenario =
+  | { on: 'stack'; run: (stack: Stack, options: Options) => Promise<Outcome> }
+  | { on: 'database'; run: (stack: DatabaseStack, options: Options) => Promise<Outcome> }
 
 export function atMost(figure: string, is: number, limit: number, unit: string, more = ''): Figure {
   const shown = Number(is.toFixed(is < 10 ? 2 : 1))

@@ -1,28 +1,25 @@
 /**
- * What a bench runs on, as in production where it matters: a Postgres of its own with fsync, Temporal's dev server with the settings of
- * dev/temporal-server.ts on a sqlite file, worker processes. A guard ends the servers whatever ends the bench.
+ * What a bench of the whole runs on, as in production where it matters: the Postgres of database.ts, Temporal's dev server with the settings
+ * of dev/temporal-server.ts on a sqlite file, worker processes.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Client as TemporalClient, Connection } from '@temporalio/client'
-import { Pool } from 'pg'
+import type { Pool } from 'pg'
 import { connect } from '../client/connect'
 import type { Client } from '../client/types'
-import { loginUrl, makeDatabase, makeLogins, makeOwnerLogin, urlOf } from '../dev/database'
-import { nodeArgs, packageRoot } from '../dev/own-files'
-import { startPostgres, type RunningPostgres } from '../dev/postgres'
+import { nodeArgs } from '../dev/own-files'
 import { waitUntil } from '../dev/processes'
 import { startTemporal, type RunningTemporal } from '../dev/temporal'
-import { migrate } from '../log/migrate'
 import { bundleWorkflows } from '../workers/bundle'
 import { scheduleId } from '../workers/control'
+import { startDatabaseStack, type DatabaseStack } from './database'
 import { BENCH_MODEL_URL } from './turn-words'
 
-const PASSWORD = 'bench'
 const PATIENCE_MS = 120_000
 
 export interface BenchWorker {
@@ -32,15 +29,12 @@ export interface BenchWorker {
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
-export interface Stack {
-  folder: string
-  postgres: RunningPostgres
+export interface Stack extends DatabaseStack {
   temporal: RunningTemporal
   temporalClient: TemporalClient
   /** A migrated database, a task queue and a client of their own. */
   world(): Promise<BenchWorld>
   floor(): Promise<Floor>
-  close(): Promise<void>
 }
 
 export interface BenchWorld {
@@ -63,20 +57,11 @@ export interface Floor {
 }
 
 export async function startStack(say: (line: string) => void, workerArgs: string[]): Promise<Stack> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'savefile-bench-'))
-  chmodSync(folder, 0o711)
-  const guard = spawn(process.execPath, [path.join(packageRoot(), 'test/support/guard.mjs'), folder], {
-    stdio: ['pipe', 'ignore', 'inherit'],
-    detached: true,
-  })
-  const onSpawn = ({ pid }: { pid: number }): void => void guard.stdin.write(`${pid}\n`)
-  const onProgress = ({ what, state, detail }: { what: string; state: string; detail: string }): void => {
-    if (state !== 'start') say(`${what}: ${detail}`)
-  }
+  const database = await startDatabaseStack(say)
+  const { folder, onSpawn, onProgress } = database
   const bundle = path.join(folder, 'workflow-bundle.js')
   const env = { ...process.env, TEMPORAL_ADDRESS: undefined, TEMPORAL_CONFIG_FILE: path.join(folder, 'none.toml') }
-  const [postgres, temporal] = await Promise.all([
-    startPostgres({ dataDir: path.join(folder, 'pg'), password: PASSWORD, maxConnections: 200, onProgress, onSpawn }),
+  const [temporal] = await Promise.all([
     startTemporal({
       env,
       ui: false,
@@ -87,45 +72,33 @@ export async function startStack(say: (line: string) => void, workerArgs: string
     }),
     bundleWorkflows(bundle),
   ])
-  const passwords = { owner: PASSWORD, writer: PASSWORD, executor: PASSWORD, reader: PASSWORD }
-  await makeOwnerLogin(postgres.url, passwords)
   const connection = await Connection.connect({ address: temporal.address })
   const temporalClient = new TemporalClient({ connection })
 
   return {
-    folder,
-    postgres,
+    ...database,
     temporal,
     temporalClient,
-    world: () => createWorld({ folder, postgres, temporal, temporalClient, bundle, workerArgs, onSpawn }),
+    world: () => createWorld({ database, temporal, temporalClient, bundle, workerArgs }),
     floor: () => startFloor(temporal.address, onSpawn),
     async close() {
       await connection.close()
-      guard.stdin.end()
-      await once(guard, 'exit')
+      await database.close()
     },
   }
 }
 
 interface Parts {
-  folder: string
-  postgres: RunningPostgres
+  database: DatabaseStack
   temporal: RunningTemporal
   temporalClient: TemporalClient
   bundle: string
   workerArgs: string[]
-  onSpawn(process: { pid: number }): void
 }
 
 async function createWorld(parts: Parts): Promise<BenchWorld> {
-  const { postgres, temporal } = parts
-  const name = `bench_${randomBytes(6).toString('hex')}`
-  await makeDatabase(postgres.url, name)
-  await migrate(loginUrl(postgres.url, name, 'owner', PASSWORD))
-  await makeLogins(postgres.url, { owner: PASSWORD, writer: PASSWORD, executor: PASSWORD, reader: PASSWORD })
-  const writerUrl = loginUrl(postgres.url, name, 'writer', PASSWORD)
-  const adminUrl = urlOf(postgres.url, name)
-  const admin = new Pool({ connectionString: adminUrl, max: 4 })
+  const { database, temporal } = parts
+  const { name, writerUrl, adminUrl, admin, close } = await database.database()
   const taskQueue = name
   const client = await connect({ databaseUrl: writerUrl, temporal: { address: temporal.address, taskQueue } })
   const workers: BenchWorker[] = []
@@ -145,7 +118,7 @@ async function createWorld(parts: Parts): Promise<BenchWorld> {
         ANTHROPIC_BASE_URL: BENCH_MODEL_URL,
         ...env,
       })
-      parts.onSpawn(worker)
+      database.onSpawn(worker)
       workers.push(worker)
       const isReady = (): boolean => worker.output().includes('ready on task queue') || worker.child.exitCode !== null
       if (!(await waitUntil(isReady, PATIENCE_MS)) || worker.child.exitCode !== null)
@@ -155,7 +128,7 @@ async function createWorld(parts: Parts): Promise<BenchWorld> {
     async close() {
       await Promise.all(workers.map((worker) => worker.kill('SIGTERM')))
       await client.disconnect()
-      await admin.end()
+      await close()
       // Its reconciler would tick on, and nobody is there for it.
       await parts.temporalClient.schedule.getHandle(scheduleId(taskQueue)).delete()
     },

@@ -91,6 +91,47 @@ describe('an executor appends', () => {
     expect(await log.executor.append(ref, 1, 4, [failed], RUNNING)).toEqual({ status: 'appended', head: 4, seqs: [3] })
   })
 
+  it('twenty at once as it appends one: what is there or comes twice is dropped, a draft’s content is taken, the chain holds', async () => {
+    const parent = await log.begin()
+    const tools = Array.from({ length: 9 }, () => 'pay')
+    await log.executor.append(parent, 1, 2, [answer(parent, 2, tools), started(`${parent.session}:2.0`)], RUNNING)
+    const ref = { space: 'default', session: `${parent.session}-f` }
+    await log.client.fork(parent, 4, ref.session, ANN, {})
+    await log.executor.claim(ref, RUN)
+    const call = (i: number): string => `${parent.session}:2.${i}`
+    await log.executor.claimDraft(ref, 1, `tool@${call(8)}`, { safe: true, token: 't' })
+    await log.executor.finishDraft(ref, `tool@${call(8)}`, 't', finished(call(8), 'from the draft'))
+    const calls = tools.map((_, i) => i)
+    const given: NewEvent[] = [
+      ...calls.map((i) => started(call(i))), // the first one is inherited
+      ...calls.slice(0, 8).map((i) => finished(call(i), `result ${i}`)),
+      finished(call(3), 'again'),
+    ]
+    const draft = { ...finished(call(8), 'not this'), fromDraft: `tool@${call(8)}` }
+    expect(await log.executor.append(ref, 1, 5, [...given, draft, answer(ref, 22)], RUNNING)).toEqual({
+      status: 'appended',
+      head: 23,
+      seqs: [4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 17, 22, 23],
+    })
+    const events = await log.read(ref)
+    expect(events.slice(13, 22).map((e) => JSON.parse(e.payload).blocks[0].text)).toEqual([
+      ...calls.slice(0, 8).map((i) => `result ${i}`),
+      'from the draft',
+    ])
+    expect(events.slice(5).map((e) => e.actor)).toEqual([
+      ...calls.slice(1).map(() => 'system'),
+      ...calls.map(() => 'tool:pay'),
+      'agent',
+    ])
+    expect(await log.client.info(ref)).toMatchObject({ head: 23, headHash: events[22]?.hash })
+    for (const [i, event] of events.entries()) expect(event.prevHash).toBe(i === 0 ? '' : events[i - 1]?.hash)
+    const rows = await log.admin(
+      'select seq from savefile.events where session_id = $1 and hash <> savefile.event_hash(prev_hash, session_id, seq, type, v, at, actor, key, kid, payload)',
+      [ref.session],
+    )
+    expect(rows).toEqual([])
+  })
+
   it('takes the content of a finished draft where it names one', async () => {
     const ref = await log.begin()
     await log.executor.claimDraft(ref, 1, 'model@2', { safe: true, token: 't1' })
