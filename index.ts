@@ -15,6 +15,7 @@ export type {
 export type { Attachment, Content } from './client/content'
 export type { LogEvent, UnknownEvent } from './client/log-events'
 export type { PendingApproval } from './client/approvals'
+export type { DiffSide, FamilyMember, SessionDiff } from './client/family'
 export type { TurnEnd } from './client/turn-watch'
 export {
   ASK_HEARTBEAT_MS,

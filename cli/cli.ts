@@ -62,6 +62,12 @@ export async function connectFor(cli: Pick<Cli, 'env' | 'folder'>, space: string
   }
 }
 
+/** `<session>@<seq>`: the id or its beginning, and the event where one is named. @throws SavefileError `invalid_input` */
+export function sessionAt(what: string): { prefix: string; at: number | undefined } {
+  const [prefix = '', seq] = what.split('@', 2)
+  return { prefix, at: seq === undefined ? undefined : wholeNumber('The event', seq, 1) }
+}
+
 /** A whole number from `least`. @throws SavefileError `invalid_input` */
 export function wholeNumber(name: string, text: string, least: number): number {
   const n = Number(text)

@@ -37,6 +37,7 @@ const BY_ERROR: Readonly<Record<ErrorCode, ExitCode>> = {
   call_not_found: EXIT.notFound,
   not_requested: EXIT.refused,
   already_resolved: EXIT.refused,
+  fork_refused: EXIT.refused,
   work_folder_missing: EXIT.notFound,
   outside_work_folder: EXIT.refused,
   blob_not_found: EXIT.notFound,

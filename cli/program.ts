@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { exitCodesAfter, type Cli } from './cli'
 import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
+import { addFamilyCommands } from './commands/family'
 import { addInputCommands } from './commands/inputs'
 import { addMigrateDatabase } from './commands/migrate-database'
 import { addReadCommands } from './commands/reads'
@@ -30,6 +31,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addDev(program, cli)
   addWorkCommands(program, cli)
   addInputCommands(program, cli)
+  addFamilyCommands(program, cli)
   addReadCommands(program, cli)
   addReconcile(program, cli)
   addWorker(program, cli)

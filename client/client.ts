@@ -7,14 +7,16 @@ import { parseDefinition, type Definition, type DefinitionInput } from '../contr
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
 import { MAX_PAYLOAD_BYTES } from '../contract/limits'
-import type { ClientLog, InputEvent, SessionInfo } from '../contract/ports'
+import type { ClientLog, InputEvent, SessionInfo, Tool } from '../contract/ports'
 import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
 import { awaitTurn } from './await-turn'
 import { toBlocks, type Content } from './content'
+import { diffOf, familyOf } from './family'
+import { forkSession } from './fork'
 import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
 import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
-import type { Accepted, Client, CreateOptions, Decision, SendOptions, WaitOptions } from './types'
+import type { Accepted, Client, CreateOptions, Decision, ForkRequest, SendOptions, WaitOptions } from './types'
 import { existingFolder } from './work-folder'
 
 export interface ClientParts {
@@ -23,6 +25,8 @@ export interface ClientParts {
   space: string
   /** `user:<principal>`. */
   actor: string
+  /** Of this program: those with a world outside the log bring it along to a fork. */
+  tools?: readonly Tool[]
   disconnect(): Promise<void>
 }
 
@@ -30,7 +34,7 @@ export interface ClientParts {
 const KEY = /^[\x21-\x7e]{1,200}$/
 const CANDIDATES = 6
 
-export function createClient({ log, nudge, space, actor, disconnect }: ClientParts): Client {
+export function createClient({ log, nudge, space, actor, tools = [], disconnect }: ClientParts): Client {
   const by = { actor }
   const ref = (session: string): SessionRef => {
     // What cannot be an id is not looked up, so that a file name or a sentence gets an answer that helps.
@@ -56,7 +60,12 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
     return id
   }
 
-  async function input(session: string, key: string, event: InputEvent, call?: string): Promise<Accepted> {
+  async function input(
+    session: string,
+    key: string,
+    event: InputEvent,
+    call?: string,
+  ): Promise<Accepted & { late?: true }> {
     checkKey(key)
     const result = await log.input(ref(session), by, key, event)
     if (result.status === 'appended' || result.status === 'duplicate') {
@@ -64,6 +73,8 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       const { nudged } = await nudge(ref(session))
       return { session, seq: result.seq, key, duplicate: result.status === 'duplicate', nudged }
     }
+    if (result.status === 'arrived_late')
+      return { session, seq: result.seq, key, duplicate: false, nudged: true, late: true }
     if (result.status === 'already_resolved') return alreadyResolved(session, key, result.seq, event, call)
     throw refusal(result.status, { session, space, key, call })
   }
@@ -113,8 +124,21 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
     for await (const event of log.follow(ref(session), options)) yield toLogEvent(event)
   }
 
-  async function approvals(session: string): Promise<PendingApproval[]> {
-    return pendingApprovals((await info(session)).head, rangeOf(session))
+  async function approvals(session: string, at?: number): Promise<PendingApproval[]> {
+    return pendingApprovals(at ?? (await info(session)).head, rangeOf(session))
+  }
+
+  async function infoAt(session: string, seq: number): Promise<SessionInfo> {
+    const now = await info(session)
+    const place = await log.placeAt(ref(session), seq)
+    const [event] = await log.read(ref(session), { from: seq, to: seq })
+    if (!place || !event)
+      throw new SavefileError('invalid_input', `Session ${session} has no event ${seq}: its head is ${now.head}.`, {
+        session,
+        seq,
+        head: now.head,
+      })
+    return { ...now, head: seq, headHash: place.hash, definition: place.definition, updatedAt: event.at }
   }
 
   async function callNamed(session: string, call: string | undefined): Promise<string> {
@@ -166,6 +190,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
   const client = {
     space,
     info,
+    infoAt,
     read,
     follow,
     approvals,
@@ -210,7 +235,7 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       session: string,
       call: string,
       result: { outcome: 'ok' | 'error'; content: Content; code?: string; key?: string },
-    ): Promise<Accepted> {
+    ): Promise<Accepted & { late?: true }> {
       const at = ref(session)
       const { head } = await info(session)
       const id = call.includes(':') ? call : `${session}:${call}`
@@ -243,43 +268,15 @@ export function createClient({ log, nudge, space, actor, disconnect }: ClientPar
       return { definition: next, changed, seq }
     },
 
-    async fork(
-      parent: string,
-      request: {
-        at?: number
-        session?: string
-        definition?: DefinitionInput | string
-        title?: string
-        workFolder?: string
-      } = {},
-    ) {
-      const child = await newSession(request.session)
+    async fork(parent: string, request: ForkRequest = {}): Promise<SessionInfo> {
+      const child = ref(await newSession(request.session))
       const at = request.at ?? (await info(parent)).head
-      const workFolder = request.workFolder === undefined ? undefined : await existingFolder(request.workFolder)
-      const definition = request.definition === undefined ? undefined : await stored(request.definition)
-      const { title } = request
-      const result = await log.fork(ref(parent), at, child, by, {
-        ...(definition === undefined ? {} : { definition }),
-        ...(title === undefined ? {} : { title: title }),
-        ...(workFolder === undefined ? {} : { workFolder }),
-      })
-      switch (result.status) {
-        case 'created':
-          await nudge({ space, session: child }) // the fork may have inherited something to do
-          return info(child)
-        case 'session_exists':
-          throw sessionExists(child)
-        case 'session_not_found':
-          throw sessionNotFound(parent, space)
-        case 'definition_not_found':
-          throw definitionNotFound(definition ?? '')
-        case 'no_such_event':
-          throw new SavefileError('invalid_input', `Session ${parent} has no event ${at} to fork at.`, {
-            session: parent,
-            seq: at,
-          })
-      }
+      await forkSession({ log, by, tools }, ref(parent), child, at, request)
+      await nudge(child) // the fork may have inherited something to do
+      return info(child.session)
     },
+    family: (session: string) => familyOf(log, ref(session)),
+    diff: (a: string, b: string) => diffOf(log, ref(a), ref(b)),
 
     async close(session: string, options: { reason?: string; key?: string } = {}): Promise<Accepted> {
       const payload = options.reason === undefined ? {} : { reason: options.reason }

@@ -7,6 +7,7 @@ import {
 } from '@temporalio/client'
 import { SavefileError } from '../contract/errors'
 import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
+import type { Tool } from '../contract/ports'
 import { createClientLog } from '../log/client-log'
 import { checkSchema } from '../log/migrate'
 import { createPool } from '../log/pool'
@@ -24,6 +25,8 @@ export interface ConnectOptions {
   space?: string
   /** In whose name inputs are committed; `local` where absent. */
   principal?: string
+  /** Of this program: those that have `fork` bring their world along to the forks that are made by this client. */
+  tools?: readonly Tool[]
 }
 
 const PRINCIPAL = /^[\x21-\x7e]{1,200}$/
@@ -76,6 +79,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     nudge: (ref) => nudge(temporal, ref, { taskQueue }),
     space,
     actor: `user:${principal}`,
+    ...(options.tools ? { tools: options.tools } : {}),
     async disconnect() {
       await log.close()
       await temporal.connection.close()

@@ -20,7 +20,7 @@ export function sessionExists(session: string): SavefileError {
   )
 }
 
-type Refused = Exclude<InputResult['status'], 'appended' | 'duplicate' | 'already_resolved'>
+type Refused = Exclude<InputResult['status'], 'appended' | 'duplicate' | 'already_resolved' | 'arrived_late'>
 
 /** Why an input was refused. */
 export function refusal(

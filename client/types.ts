@@ -7,6 +7,7 @@ import type { Delivery } from '../contract/events'
 import type { Delta, SessionInfo, Verified } from '../contract/ports'
 import type { PendingApproval } from './approvals'
 import type { Content } from './content'
+import type { FamilyMember, SessionDiff } from './family'
 import type { LogEvent } from './log-events'
 import type { TurnEnd } from './turn-watch'
 
@@ -83,8 +84,28 @@ export interface ForkRequest {
   session?: string
   /** The parent's where absent. */
   definition?: DefinitionInput | string
+  /** The parent's definition, with these instead: fields of its model, its tools, the task queue of its tools (null: the session's own). */
+  model?: Partial<DefinitionInput['model']>
+  tools?: Definition['tools']
+  queue?: string | null
   title?: string
+  labels?: Record<string, string>
+  /** A folder that exists. Absent: as `folder` says. */
   workFolder?: string
+  /**
+   * Of the parent's work folder, where it has one: a copy beside it (default) or a git worktree, both made on this host and as it is now; or
+   * the same one, shared.
+   */
+  folder?: 'copy' | 'worktree' | 'share'
+  /** Told what is about to be copied, and where to. */
+  onCopy?: (size: { files: number; bytes: number }, to: string) => void
+  /**
+   * Calls that were started before the fork and have no result there. `rule` (default): those that are safe to repeat run again, others are
+   * `unknown`. `rerun`: all run again, and what they do may be done twice.
+   */
+  open?: 'rule' | 'rerun'
+  /** The model is not told of the fork. */
+  quiet?: true
 }
 
 export interface Client {
@@ -127,19 +148,19 @@ export interface Client {
   approve(session: string, call?: string, options?: Omit<Decision, 'decision'>): Promise<Accepted & { call: string }>
   /** `resolve` with `deny`. */
   deny(session: string, call?: string, options?: Pick<Decision, 'note'>): Promise<Accepted & { call: string }>
-  /** The calls that wait for a person now. */
-  approvals(session: string): Promise<PendingApproval[]>
+  /** The calls that wait for a person now, or waited as of event `at`. */
+  approvals(session: string, at?: number): Promise<PendingApproval[]>
   /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it does nothing. */
   interrupt(session: string, content?: Content, options?: { key?: string }): Promise<Accepted>
   /**
-   * The result of a deferred call, by whoever did it.
+   * The result of a deferred call, by whoever did it. Where the call was given up before (`late`), it is kept as evidence, and nothing follows.
    * @throws `call_not_found`, `already_resolved`, `too_large`
    */
   finishCall(
     session: string,
     call: string,
     result: { outcome: 'ok' | 'error'; content: Content; code?: string; key?: string },
-  ): Promise<Accepted>
+  ): Promise<Accepted & { late?: true }>
   /** The session goes on under another definition (another model, other tools). `seq` is null where it is the same one. */
   changeDefinition(
     session: string,
@@ -147,15 +168,22 @@ export interface Client {
     options?: { why?: string; key?: string },
   ): Promise<{ definition: string; changed: string[]; seq: number | null }>
   /**
-   * A new session that shares the events up to `at`; nothing is copied.
-   * @throws `session_not_found`, `session_exists`, `invalid_input` (no such event), `definition_not_found`, `work_folder_missing`
+   * A new session that shares the events up to `at`; nothing of the log is copied, and the parent goes on undisturbed (docs/forks.md).
+   * @throws `session_not_found`, `session_exists`, `invalid_input` (no such event; the folder), `definition_not_found`, `invalid_definition`,
+   *   `work_folder_missing`, `too_large` (the folder), `fork_refused` (a tool)
    */
   fork(parent: string, request?: ForkRequest): Promise<SessionInfo>
+  /** The session that all its relations were forked from, with every fork below it. @throws `session_not_found` */
+  family(session: string): Promise<FamilyMember>
+  /** Where two sessions part: `read` from the event after `shared`. @throws `session_not_found` */
+  diff(a: string, b: string): Promise<SessionDiff>
   /** Nothing can be appended afterwards; reading and forking stay. */
   close(session: string, options?: { reason?: string; key?: string }): Promise<Accepted>
 
   /** @throws `session_not_found` */
   info(session: string): Promise<SessionInfo>
+  /** As it was at one of its events: head, definition, time. @throws `session_not_found`, `invalid_input` (no such event) */
+  infoAt(session: string, seq: number): Promise<SessionInfo>
   /** The full id of the one session whose id begins so. @throws `session_not_found`, `ambiguous_id` (with the candidates) */
   find(prefix: string): Promise<string>
   /** Newest first. `before` is the last row of the page before. */

@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   'call_not_found',
   'not_requested',
   'already_resolved',
+  'fork_refused',
   'work_folder_missing',
   'outside_work_folder',
   'blob_not_found',

@@ -116,9 +116,20 @@ export const PAYLOADS = {
     hash: z.string(),
     definition: Sha256,
     title: z.string().optional(),
+    labels: z.record(z.string(), z.string()).optional(),
+    /** The parent's, shared with it, where absent. */
     workFolder: z.string().optional(),
-    /** `rule`: what was open at the fork goes by PROTOCOL.md rule 21. */
-    open: z.literal('rule'),
+    /** What that folder is of the parent's; absent where it was named by hand. */
+    folder: z.enum(['copy', 'worktree']).optional(),
+    /**
+     * `rule`: what was open at the fork goes by PROTOCOL.md rule 21. `rerun`: by its owner's order, calls that were started before the fork
+     * and have no result there run here, also those that are not safe to repeat.
+     */
+    open: z.enum(['rule', 'rerun']),
+    /** What tools say of the world that they brought along. */
+    brought: z.array(z.strictObject({ tool: z.string(), note: z.string() })).optional(),
+    /** The model is not told of the fork. */
+    quiet: z.literal(true).optional(),
   }),
   definition_changed: z.strictObject({
     definition: Sha256,
@@ -240,7 +251,7 @@ export const EVENT_TYPES = Object.keys(PAYLOADS) as EventType[]
 /** The version that is written today, by type. */
 export const VERSIONS: Readonly<Record<EventType, number>> = {
   session_created: 1,
-  forked: 1,
+  forked: 2,
   definition_changed: 1,
   message_received: 1,
   model_answered: 1,
@@ -260,6 +271,12 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
   revoked: 1,
   session_closed: 1,
   key_destroyed: 1,
+}
+
+/** What reads a payload of an older version as the next one: the first from version 1 to 2, and so on. */
+const UPCASTERS: { readonly [T in EventType]?: readonly ((payload: unknown) => unknown)[] } = {
+  // Version 2 only adds what may be absent, and another way with what is open.
+  forked: [(payload) => payload],
 }
 
 /** An event as it is stored. `at` is in microseconds since 1970; hashes are hex; `payload` is the JSON text, verbatim. */
@@ -309,7 +326,8 @@ export function parseEvent(
       { cause },
     )
   }
-  const parsed = PAYLOADS[event.type].safeParse(json)
+  const upcasters = UPCASTERS[event.type]?.slice(event.v - 1) ?? []
+  const parsed = PAYLOADS[event.type].safeParse(upcasters.reduce((payload, upcast) => upcast(payload), json))
   if (!parsed.success) {
     const where = parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')
     throw new SavefileError(

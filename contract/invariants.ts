@@ -182,7 +182,8 @@ export const INVARIANTS: readonly Invariant[] = [
       const saw = e.type === 'model_answered' ? e.payload.manifest.saw : []
       const stopOnly =
         e.type === 'message_received' && e.payload.delivery === 'interrupt' && e.payload.blocks.length === 0
-      const news = (e.type === 'message_received' && !stopOnly) || e.type === 'interrupted' ? [e.seq] : []
+      const told = (e.type === 'message_received' && !stopOnly) || (e.type === 'forked' && !e.payload.quiet)
+      const news = told || e.type === 'interrupted' ? [e.seq] : []
       return same(owed(a), [...owed(b).filter((x) => !saw.includes(x)), ...news])
     },
   },

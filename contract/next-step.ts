@@ -204,7 +204,7 @@ function calls(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
         type: 'tool_started',
         payload: { call: call.id, tool: tool.name, queue: tool.queue ?? null, idempotencyKey },
       })
-    } else if (call.started <= s.inherited && !(tool && isSafe(tool))) {
+    } else if (call.started <= s.inherited && !(tool && (isSafe(tool) || s.rerun))) {
       push(
         result(
           call,

@@ -247,12 +247,25 @@ export interface ToolResult {
   code?: string
 }
 
+/** A fork that is about to be made. */
+export interface ForkContext {
+  /** The last event that both share. */
+  seq: number
+  /** The work folders of the one and of the other. */
+  workFolder: { from: string | null; to: string | null }
+}
+
 /** A tool that this process can run. `run` never throws for what is the model's or the world's fault: that is an `error` result. */
 export interface Tool {
   readonly name: string
   /** Null where the arguments (JSON text) are right; else what is wrong, for the model to read. */
   problem(args: string): string | null
   run(args: string, context: ToolContext): Promise<ToolResult>
+  /**
+   * Brings along for a fork what the tool keeps outside the log (a database, a browser's profile): called before the fork exists, where the
+   * fork is made. The note is told to the fork's model. A throw refuses the fork.
+   */
+  fork?(from: SessionRef, to: SessionRef, context: ForkContext): Promise<{ note: string } | null>
 }
 
 // ---------------------------------------------------------------- the log, as people and their services use it
@@ -272,6 +285,8 @@ export type InputEvent =
 export type InputResult =
   | { status: 'appended' | 'duplicate'; seq: number; head: number }
   | { status: 'already_resolved'; seq: number }
+  /** A deferred result of a call that was given up before: kept as `result_arrived_late`. */
+  | { status: 'arrived_late'; seq: number; head: number }
   | { status: 'closed' | 'session_not_found' | 'call_not_found' | 'not_requested' | 'idempotency_conflict' }
 
 export interface SessionInfo {
@@ -303,7 +318,29 @@ export interface ForkOptions {
   /** The parent's where absent. */
   definition?: string
   title?: string
+  labels?: Record<string, string>
+  /** The parent's, shared, where absent. */
   workFolder?: string
+  folder?: Payload<'forked'>['folder']
+  open?: Payload<'forked'>['open']
+  brought?: Payload<'forked'>['brought']
+  quiet?: true
+}
+
+/** What stands at an event of a session. */
+export interface Place {
+  /** Hex, of the event. */
+  hash: string
+  /** Under which definition, and in which work folder, the session goes on from there. */
+  definition: string
+  workFolder: string | null
+}
+
+/** A stretch of a session: events `lo`..`hi` are those of `session`'s own rows. */
+export interface Stretch {
+  session: string
+  lo: number
+  hi: number
 }
 
 /** What `verify` found: the first bad seq and why, or all is well up to the head. */
@@ -326,6 +363,12 @@ export interface ClientLog {
     by: Principal,
     options: ForkOptions,
   ): Promise<{ status: 'created' | 'session_exists' | 'session_not_found' | 'no_such_event' | 'definition_not_found' }>
+  /** Null where the session has no such event. */
+  placeAt(ref: SessionRef, seq: number): Promise<Place | null>
+  /** Of what a session consists, from its first event to its head. */
+  stretches(ref: SessionRef): Promise<Stretch[]>
+  /** The session that all its relations were forked from, and every fork below it: parents before their forks. */
+  family(ref: SessionRef): Promise<SessionInfo[]>
   /** A person's append: no lease, no expected head; `key` makes it happen once. Sets `due_at`. */
   input(ref: SessionRef, by: Principal, key: string, event: InputEvent): Promise<InputResult>
   info(ref: SessionRef): Promise<SessionInfo | null>

@@ -206,6 +206,7 @@ function inherit(s: State, { seq, at }: { seq: number; at: number }): State {
   return {
     ...s,
     inherited: seq - 1,
+    rerun: false,
     // Of this log only: the calls that begin from here on are nobody else's, whatever call ids and seqs they share.
     custody: `${seq}.${at}`,
     allowed: [],
@@ -241,7 +242,9 @@ function apply(s: State, e: KnownEvent): State {
     case 'forked':
       return {
         ...inherit(s, e),
+        rerun: e.payload.open === 'rerun',
         closed: false,
+        extra: e.payload.quiet ? s.extra : [...s.extra, e.seq],
         definition: e.payload.definition,
         workFolder: e.payload.workFolder ?? s.workFolder,
       }

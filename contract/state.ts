@@ -4,7 +4,7 @@
 import type { Outcome } from './events'
 
 /** Raised with every change of what reduce keeps: a snapshot of another version is not read. */
-export const REDUCER_VERSION = 2
+export const REDUCER_VERSION = 3
 
 export interface CallState {
   id: string
@@ -49,6 +49,8 @@ export interface State {
   inherited: number
   /** Names who goes on from there: part of the idempotency keys of tools. Empty unless a fork or an adopted import. */
   custody: string
+  /** Unsafe calls that were started in the inherited stretch, and have no result there, are run again: its owner said so at the fork. */
+  rerun: boolean
   created: boolean
   closed: boolean
   definition: string
@@ -59,7 +61,7 @@ export interface State {
   due: number
   /** Messages that no manifest names yet and that belong to the open turn. */
   unseen: number[]
-  /** Other events that the next request shows: interruptions, what an ended turn left unanswered. */
+  /** Other events that the next request shows: forks, interruptions, what an ended turn left unanswered. */
   extra: number[]
   /** Messages that wait for the next turn. */
   queued: number[]
@@ -79,6 +81,7 @@ export const emptyState: State = {
   seq: 0,
   inherited: 0,
   custody: '',
+  rerun: false,
   created: false,
   closed: false,
   definition: '',

@@ -3,13 +3,15 @@ import type { Pool } from 'pg'
 import type { ClientLog } from '../contract/ports'
 import { readBlob, writeBlob } from './blobs'
 import { createDefinitions } from './definitions'
+import { family, placeAt, stretches } from './family'
 import { createFollow } from './follow'
+import { forkSession } from './fork'
 import { input } from './input'
 import { createListener } from './listen'
 import { createFollowLive } from './live'
 import { createNotifier } from './notify'
 import { readEvents, readHead } from './read'
-import { createSession, forkSession, listSessions, sessionInfo } from './sessions'
+import { createSession, listSessions, sessionInfo } from './sessions'
 import { verify } from './verify'
 
 export interface ClientLogOptions {
@@ -32,6 +34,9 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
     definition: (space, hash) => definitions.get(space, hash),
     create: (ref, by, session) => createSession(pool, ref, by, session),
     fork: (parent, seq, child, by, options) => forkSession(pool, parent, seq, child, by, options),
+    placeAt: (ref, seq) => placeAt(pool, ref, seq),
+    stretches: (ref) => stretches(pool, ref),
+    family: (ref) => family(pool, ref),
     async input(ref, by, key, event) {
       const result = await input(
         pool,
@@ -42,7 +47,7 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
         key,
         event,
       )
-      if (result.status === 'appended') notifier.notify(ref.session)
+      if (result.status === 'appended' || result.status === 'arrived_late') notifier.notify(ref.session)
       return result
     },
     info: (ref) => sessionInfo(pool, ref),

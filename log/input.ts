@@ -11,7 +11,7 @@ import type { Definitions } from './definitions'
 import { query, queryRow } from './pool'
 
 interface Row {
-  status: InputResult['status'] | 'definition_not_found'
+  status: Exclude<InputResult['status'], 'arrived_late'> | 'definition_not_found'
   seq: number | null
   head: number | null
 }
@@ -41,8 +41,29 @@ export async function input(
     if (errorCode(error) === 'session_not_found') return { status: 'session_not_found' }
     throw error
   }
-  const { type, v, payload } = prepare(stored)
-  const row = await queryRow<Row & Record<string, unknown>>(
+  const row = await append(pool, ref, by, key, stored)
+  switch (row.status) {
+    case 'definition_not_found':
+      throw new SavefileError(
+        'definition_not_found',
+        `There is no such definition in space ${ref.space}. Store it first.`,
+        { space: ref.space },
+      )
+    case 'appended':
+    case 'duplicate':
+      return { status: row.status, seq: row.seq ?? 0, head: row.head ?? 0 }
+    case 'already_resolved':
+      if (stored.type === 'tool_finished' && (await isOurs(pool, ref, row.seq ?? 0)))
+        return late(pool, ref, by, key, stored.payload)
+      return { status: row.status, seq: row.seq ?? 0 }
+    default:
+      return { status: row.status }
+  }
+}
+
+function append(pool: Pool, ref: SessionRef, by: Principal, key: string, event: NewEvent): Promise<Row> {
+  const { type, v, payload } = prepare(event)
+  return queryRow<Row & Record<string, unknown>>(
     pool,
     'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
     [
@@ -57,21 +78,34 @@ export async function input(
       event.type === 'definition_changed' ? event.payload.definition : null,
     ],
   )
-  switch (row.status) {
-    case 'definition_not_found':
-      throw new SavefileError(
-        'definition_not_found',
-        `There is no such definition in space ${ref.space}. Store it first.`,
-        { space: ref.space },
-      )
-    case 'appended':
-    case 'duplicate':
-      return { status: row.status, seq: row.seq ?? 0, head: row.head ?? 0 }
-    case 'already_resolved':
-      return { status: row.status, seq: row.seq ?? 0 }
-    default:
-      return { status: row.status }
-  }
+}
+
+/** Whether the result there is an executor's word that none came (`unknown`, `cancelled`), and nobody's own. */
+async function isOurs(pool: Pool, ref: SessionRef, seq: number): Promise<boolean> {
+  const rows = await query<{ actor: string }>(pool, 'select actor from savefile.read_events($1, $2, $3, $3, 1)', [
+    ref.space,
+    ref.session,
+    seq,
+  ])
+  return rows[0]?.actor.startsWith('tool:') ?? false
+}
+
+/** L8: evidence, never a second result. */
+async function late(
+  pool: Pool,
+  ref: SessionRef,
+  by: Principal,
+  key: string,
+  { call, tool, outcome, blocks }: Payload<'tool_finished'>,
+): Promise<InputResult> {
+  const row = await append(pool, ref, by, key, {
+    type: 'result_arrived_late',
+    payload: { call, tool, outcome, blocks },
+  })
+  if (row.status === 'appended' || row.status === 'duplicate')
+    return { status: 'arrived_late', seq: row.seq ?? 0, head: row.head ?? 0 }
+  if (row.status === 'idempotency_conflict' || row.status === 'session_not_found') return { status: row.status }
+  throw new Error(`a late result was answered with ${row.status}`)
 }
 
 function checkInput(by: Principal, key: string, event: InputEvent): void {

@@ -1,18 +1,19 @@
-/** Session rows: created, forked, shown, listed. */
+/** Session rows: created, shown, listed. */
 import type { Pool } from 'pg'
 import { normaliseText } from '../contract/text'
 import { nameProblem, type SessionRef } from '../contract/ids'
 import { SavefileError } from '../contract/errors'
-import type { ClientLog, ForkOptions, NewSession, Principal, SessionInfo } from '../contract/ports'
+import type { ClientLog, NewSession, Principal, SessionInfo } from '../contract/ports'
 import { prepare } from './content'
 import { query, queryRow } from './pool'
 
 type Created = Awaited<ReturnType<ClientLog['create']>>
-type Forked = Awaited<ReturnType<ClientLog['fork']>>
 
-const clean = (text: string): string => normaliseText(text).text
+export const clean = (text: string): string => normaliseText(text).text
+export const cleanLabels = (labels: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(labels).map(([name, value]) => [clean(name), clean(value)]))
 
-function checkRef(ref: SessionRef): void {
+export function checkRef(ref: SessionRef): void {
   const problem = nameProblem('space', ref.space) ?? nameProblem('session id', ref.session)
   if (problem) throw new SavefileError('invalid_input', `The ${problem}.`, { ...ref })
 }
@@ -21,9 +22,7 @@ function checkRef(ref: SessionRef): void {
 export async function createSession(pool: Pool, ref: SessionRef, by: Principal, session: NewSession): Promise<Created> {
   checkRef(ref)
   const title = session.title === undefined ? undefined : clean(session.title)
-  const labels =
-    session.labels &&
-    Object.fromEntries(Object.entries(session.labels).map(([name, value]) => [clean(name), clean(value)]))
+  const labels = session.labels && cleanLabels(session.labels)
   const { v, payload } = prepare({
     type: 'session_created',
     payload: {
@@ -46,53 +45,7 @@ export async function createSession(pool: Pool, ref: SessionRef, by: Principal, 
   ])
 }
 
-/** Two round trips, whatever the parent's length: what stands at the fork (it never changes), then the fork itself. */
-export async function forkSession(
-  pool: Pool,
-  parent: SessionRef,
-  seq: number,
-  child: string,
-  by: Principal,
-  options: ForkOptions,
-): Promise<Forked> {
-  checkRef({ space: parent.space, session: child })
-  const at = await queryRow<{ known: boolean; hash: string | null; definition: string | null }>(
-    pool,
-    `select exists (select from savefile.sessions where space_id = $1 and session_id = $2) as known,
-       (select hash from savefile.read_events($1, $2, $3, $3, 1)) as hash, savefile.definition_at($1, $2, $3) as definition`,
-    [parent.space, parent.session, seq],
-  )
-  if (!at.known) return { status: 'session_not_found' }
-  if (at.hash === null || at.definition === null) return { status: 'no_such_event' }
-  const definition = options.definition ?? at.definition
-  const title = options.title === undefined ? undefined : clean(options.title)
-  const { v, payload } = prepare({
-    type: 'forked',
-    payload: {
-      parent: parent.session,
-      seq,
-      hash: at.hash,
-      definition,
-      ...(title === undefined ? {} : { title }),
-      ...(options.workFolder === undefined ? {} : { workFolder: options.workFolder }),
-      open: 'rule',
-    },
-  })
-  return queryRow<Forked>(pool, 'select savefile.fork_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as status', [
-    parent.space,
-    parent.session,
-    seq,
-    Buffer.from(at.hash, 'hex'),
-    child,
-    by.actor,
-    definition,
-    title ?? null,
-    v,
-    payload,
-  ])
-}
-
-interface Row {
+export interface SessionRow {
   space_id: string
   session_id: string
   title: string | null
@@ -109,10 +62,10 @@ interface Row {
   fork_seq: number | null
 }
 
-const COLUMNS = `space_id, session_id, title, labels, definition, head, encode(head_hash, 'hex') as head_hash, created_at, updated_at,
+export const SESSION_COLUMNS = `space_id, session_id, title, labels, definition, head, encode(head_hash, 'hex') as head_hash, created_at, updated_at,
   case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq`
 
-const toInfo = (row: Row): SessionInfo => ({
+export const toInfo = (row: SessionRow): SessionInfo => ({
   space: row.space_id,
   session: row.session_id,
   title: row.title,
@@ -129,9 +82,9 @@ const toInfo = (row: Row): SessionInfo => ({
 })
 
 export async function sessionInfo(pool: Pool, ref: SessionRef): Promise<SessionInfo | null> {
-  const rows = await query<Row & Record<string, unknown>>(
+  const rows = await query<SessionRow & Record<string, unknown>>(
     pool,
-    `select ${COLUMNS} from savefile.sessions where space_id = $1 and session_id = $2`,
+    `select ${SESSION_COLUMNS} from savefile.sessions where space_id = $1 and session_id = $2`,
     [ref.space, ref.session],
   )
   return rows[0] ? toInfo(rows[0]) : null
@@ -149,6 +102,6 @@ export async function listSessions(
   if (prefix !== undefined) where.push(`starts_with(session_id, $${values.push(prefix)})`)
   if (before)
     where.push(`(updated_at, session_id) < ($${values.push(before.updatedAt)}, $${values.push(before.session)})`)
-  const sql = `select ${COLUMNS} from savefile.sessions where ${where.join(' and ')} order by updated_at desc, session_id desc limit $2`
-  return (await query<Row & Record<string, unknown>>(pool, sql, values)).map(toInfo)
+  const sql = `select ${SESSION_COLUMNS} from savefile.sessions where ${where.join(' and ')} order by updated_at desc, session_id desc limit $2`
+  return (await query<SessionRow & Record<string, unknown>>(pool, sql, values)).map(toInfo)
 }

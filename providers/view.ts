@@ -10,8 +10,11 @@ import type { Definition } from '../contract/definition'
 import type { KnownEvent, Manifest, Outcome } from '../contract/events'
 import type { View, ViewEntry } from '../contract/ports'
 
-/** Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. */
-export const VIEW_VERSION = 1
+/**
+ * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks, which no
+ * request of version 1 named: whatever was sent under it is still sent as it was.
+ */
+export const VIEW_VERSION = 2
 
 type Of<T extends KnownEvent['type']> = Extract<KnownEvent, { type: T }>
 type Answer = Of<'model_answered'>
@@ -32,7 +35,8 @@ export function buildView(events: readonly KnownEvent[], definition: Definition,
   const request = (before: Answer | undefined, seqs: readonly number[]): void => {
     const named = seqs.flatMap((seq) => bySeq.get(seq) ?? [])
     if (before) entries.push(...resultsOf(before, named, edits))
-    for (const event of named) entries.push(...entriesOf(event, speakers))
+    for (const event of named)
+      entries.push(...(event.type === 'forked' ? forkNote(event, events, definition) : entriesOf(event, speakers)))
   }
   let before: Answer | undefined
   for (const answer of chain) {
@@ -88,6 +92,30 @@ function entriesOf(event: KnownEvent, speakers: Set<string>): ViewEntry[] {
     default:
       return []
   }
+}
+
+/**
+ * What a fork's model has to know: said only where tools with effects ran before the fork, or its folder is another. By what came before,
+ * so that it never changes.
+ */
+function forkNote(event: Of<'forked'>, events: readonly KnownEvent[], { tools }: Definition): ViewEntry[] {
+  const { folder, workFolder, brought = [] } = event.payload
+  const readOnly = new Set(tools.flatMap((tool) => (tool.readOnly ? [tool.name] : [])))
+  const effects = events.some((e) => e.seq < event.seq && e.type === 'tool_started' && !readOnly.has(e.payload.tool))
+  if (!effects && workFolder === undefined && brought.length === 0) return []
+  const text = [
+    'This session was forked here from another one, which may go on by itself.',
+    ...(effects ? ['What tools did before this point was done once and is not undone.'] : []),
+    workFolder === undefined
+      ? 'If there is a work folder, both use the same one: files may change under you.'
+      : folder === 'copy'
+        ? 'Your work folder is now a copy of the one before, as it was when the fork was made: files may be newer than what you saw of them.'
+        : folder === 'worktree'
+          ? 'Your work folder is now a git worktree of the one before, on a branch of its own: what was not committed is not in it.'
+          : 'Your work folder is now another one: look at what is there.',
+    ...brought.map(({ tool, note }) => `${tool}: ${note}`),
+  ].join(' ')
+  return [{ role: 'user', seq: event.seq, actor: 'system', blocks: [{ type: 'text', text: `[${text}]` }] }]
 }
 
 /** Who speaks is said from the second distinct speaker on: what the first one said before stays as it was. */

@@ -28,6 +28,8 @@ export interface ToolOptions<I extends z.ZodObject> {
   deferred?: boolean
   /** The task queue of the host where it belongs. */
   queue?: string
+  /** Brings along for a fork what the tool keeps outside the log (contract/ports.ts). */
+  fork?: Tool['fork']
 }
 
 /** What `run` may give back where no `output` schema is set. A plain string is an `ok` with that text. */
@@ -113,6 +115,7 @@ export function defineTool<I extends z.ZodObject>(
   return {
     name: spec.name,
     spec,
+    ...(options.fork ? { fork: options.fork } : {}),
     problem(args) {
       const read = readArgs(schema, args)
       return read.ok ? null : read.problem

@@ -1,4 +1,4 @@
-/** Commands that append: send, approve, interrupt, fork. */
+/** Commands that append: send, approve, interrupt. */
 import { text } from 'node:stream/consumers'
 import { Option, type Command } from 'commander'
 import { shortCall } from '../../client/approvals'
@@ -12,7 +12,6 @@ export function addInputCommands(program: Command, cli: Cli): void {
   addSend(program, cli)
   addApprove(program, cli)
   addInterrupt(program, cli)
-  addFork(program, cli)
 }
 
 /** `-` is what comes on stdin. */
@@ -149,29 +148,4 @@ function addInterrupt(program: Command, cli: Cli): void {
       sayAccepted(cli, accepted, 'interrupted')
     })
   withExamples(command, ['savefile interrupt 3f8a', 'savefile interrupt 3f8a "not that folder, src"'])
-}
-
-function addFork(program: Command, cli: Cli): void {
-  const command = program
-    .command('fork')
-    .summary('a new session that shares the beginning of another')
-    .description('Makes a new session whose log begins with that of another, up to an event. Nothing is copied.')
-    .argument('<session[@seq]>', 'id or the beginning of one, and the last event that is shared (default: all)')
-    .option('--id <id>', "the new session's id")
-    .option('--title <title>', 'what people call it')
-    .option('--work-folder <folder>', "another folder for its file tools (default: the parent's)")
-    .action(async (what: string, options: { id?: string; title?: string; workFolder?: string }) => {
-      const client = await cli.client()
-      const [prefix = '', seq] = what.split('@')
-      const at = seq === undefined ? undefined : wholeNumber('The event', seq, 1)
-      const parent = await cli.find(prefix)
-      const { id: session, title, workFolder } = options
-      const info = await client.fork(parent, { at, session, title, workFolder })
-      if (cli.out.json) return cli.out.value(info)
-      cli.out.print(info.session)
-      cli.out.note(
-        `forked from ${parent}@${info.parent?.seq ?? at ?? '?'}. Go on: savefile chat ${info.session.slice(0, 8)}`,
-      )
-    })
-  withExamples(command, ['savefile fork 3f8a@14', 'savefile fork 3f8a --title "another way"'])
 }

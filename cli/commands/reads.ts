@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { Client } from '../../client/types'
 import type { SessionInfo } from '../../contract/ports'
-import { withExamples, wholeNumber, type Cli } from '../cli'
+import { sessionAt, withExamples, wholeNumber, type Cli } from '../cli'
 import { EXIT } from '../exit-codes'
 import { ago, count } from '../numbers'
 import type { Colour } from '../paint'
@@ -10,7 +10,7 @@ import { cut, oneLine } from '../safe-text'
 import { shortIds } from '../short-ids'
 import { createTimeline } from '../timeline'
 
-const STATE: Readonly<Record<SessionInfo['state'], Colour>> = {
+export const STATE: Readonly<Record<SessionInfo['state'], Colour>> = {
   idle: 'dim',
   running: 'green',
   waiting_approval: 'yellow',
@@ -66,41 +66,53 @@ function addShow(program: Command, cli: Cli): void {
     .command('show')
     .summary('a session and its timeline')
     .description(
-      'Shows a session: what it is, every event, and what waits. With --json: one value with info, approvals and events.',
+      'Shows a session: what it is, every event, and what waits; with @seq as of that event, which is shown whole. With --json: one value with info, approvals and events.',
     )
-    .argument('<session>', 'id, or the beginning of one')
+    .argument('<session[@seq]>', 'id or the beginning of one, and as of which event (default: the last)')
     .option('--full', 'whole texts, arguments and results')
-    .action(async (prefix: string, options: { full?: boolean }) => {
+    .action(async (what: string, options: { full?: boolean }) => {
       const { out } = cli
+      const { prefix, at } = sessionAt(what)
       const client = await cli.client()
       const session = await cli.find(prefix)
-      const info = await client.info(session)
-      const approvals = await client.approvals(session)
+      const now = await client.info(session)
+      const info = at === undefined ? now : await client.infoAt(session, at)
+      const approvals = await client.approvals(session, at)
       if (out.json) {
         const events = []
         for await (const event of upTo(client, session, 1, info.head)) events.push(event)
         return out.value({ info, approvals, events })
       }
       const definition = await client.definition(info.definition)
-      const state = out.paint(STATE[info.state], info.state.replace('_', ' '))
+      const state =
+        at === undefined
+          ? out.paint(STATE[info.state], info.state.replace('_', ' '))
+          : `as of event ${at} of ${now.head}`
       out.print(
         `${out.paint('bold', session)}  ${state}  ${out.paint('dim', `${definition.model.provider} ${oneLine(definition.model.name, 60)}`)}`,
       )
       out.print()
-      const timeline = createTimeline({ paint: out.paint, width: out.width, full: options.full, sessionName: prefix })
-      for await (const event of upTo(client, session, 1, info.head))
-        for (const line of timeline.lines(event)) out.print(line)
-      for (const call of approvals) out.note(`\n${call.tool} waits for you: savefile approve ${prefix} ${call.short}`)
+      const common = { paint: out.paint, width: out.width, sessionName: prefix }
+      const timeline = createTimeline({ ...common, full: options.full })
+      const whole = createTimeline({ ...common, full: true })
+      for await (const event of upTo(client, session, 1, info.head)) {
+        const lines = whole.lines(event)
+        for (const line of event.seq === at ? lines : timeline.lines(event)) out.print(line)
+      }
+      if (at === undefined)
+        for (const call of approvals) out.note(`\n${call.tool} waits for you: savefile approve ${prefix} ${call.short}`)
+      else out.note(out.notePaint('dim', `\ngo on from here: savefile fork ${prefix}@${at}`))
     })
   withExamples(command, [
     'savefile show 3f8a',
+    'savefile show 3f8a@14',
     'savefile show 3f8a --full | less -R',
     "savefile show 3f8a --json | jq '.events[-1]'",
   ])
 }
 
 /** The events of a range, page by page: memory does not grow with the log. */
-async function* upTo(client: Client, session: string, from: number, to: number) {
+export async function* upTo(client: Client, session: string, from: number, to: number) {
   for (let at = from; at <= to; at += PAGE)
     yield* await client.read(session, { from: at, to: Math.min(to, at + PAGE - 1), limit: PAGE })
 }

@@ -23,7 +23,7 @@ const TOOLS = ['pay', 'look', 'put', 'ask', 'ask_look', 'never', 'wait', 'wait_a
 
 export const stateOf = (h: History): State => h.states[h.states.length - 1] ?? emptyState
 
-function append(h: History, event: NewEvent, executor: boolean): void {
+export function append(h: History, event: NewEvent, executor: boolean): void {
   const s = stateOf(h)
   const { state, broken } = reduceChecked(s, g.after(s, event, h.now))
   if (broken.length > 0) throw new Error(`${event.type} at ${s.seq + 1}: ${broken.join('; ')}`)

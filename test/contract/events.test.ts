@@ -29,7 +29,7 @@ describe('golden files', () => {
     // A change of a schema is a new version with an upcaster and a golden file of its own, never an edit of this one.
     expect(z.toJSONSchema(PAYLOADS[type], { io: 'input' })).toEqual(golden(type, v).schema)
   })
-  it.each(versions)('%s v%i shows every field', (type, v) => {
+  it.each(versions.filter(([type, v]) => VERSIONS[type] === v))('%s v%i shows every field', (type, v) => {
     const shown = new Set(golden(type, v).cases.flatMap((c) => Object.keys(c.parsed as object)))
     expect(Object.keys(PAYLOADS[type].shape).filter((field) => !shown.has(field))).toEqual([])
   })

@@ -109,9 +109,9 @@ export const turnFinished = (s: State, reason: Payload<'turn_finished'>['reason'
   type: 'turn_finished',
   payload: { turn: s.turn?.opener ?? 1, reason, ...(reason === 'limit' ? { limit: 'steps' as const } : {}) },
 })
-export const forked = (s: State): NewEvent => ({
+export const forked = (s: State, open: Payload<'forked'>['open'] = 'rule'): NewEvent => ({
   type: 'forked',
-  payload: { parent: SESSION, seq: Math.max(1, s.seq), hash: '00', definition: HASH, open: 'rule' },
+  payload: { parent: SESSION, seq: Math.max(1, s.seq), hash: '00', definition: HASH, open },
 })
 export const changed: NewEvent = {
   type: 'definition_changed',

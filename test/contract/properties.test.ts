@@ -182,7 +182,7 @@ describe('the state stays bounded (L12)', () => {
         const s = stateOf(h)
         const shown = new Set(h.events.flatMap((e) => (e.type === 'model_answered' ? e.payload.manifest.saw : [])))
         const unshown = h.events.filter(
-          (e, i) => (e.type === 'message_received' || e.type === 'interrupted') && !shown.has(i + 1),
+          (e, i) => ['message_received', 'interrupted', 'forked'].includes(e.type) && !shown.has(i + 1),
         )
         expect(s.unseen.length + s.extra.length + s.queued.length).toBeLessThanOrEqual(unshown.length)
         expect(s.calls.length).toBeLessThanOrEqual(3)

@@ -17,7 +17,8 @@ export const stop = (seen?: (PersonStep & { do: 'stop' })['seen'], at: At = {}):
 export const allow = (at: At = {}): PersonStep => ({ do: 'approve', decision: 'allow', ...at })
 export const deny = (at: At = {}): PersonStep => ({ do: 'approve', decision: 'deny', ...at })
 export const finish = (at: At = {}): PersonStep => ({ do: 'finish', ...at })
-export const fork = (at?: (PersonStep & { do: 'fork' })['at']): PersonStep => ({ do: 'fork', at })
+type Fork = PersonStep & { do: 'fork' }
+export const fork = (at?: Fork['at'], open?: Fork['open']): PersonStep => ({ do: 'fork', at, open })
 
 export const F: Scope['faults'] = { freeze: 2, crash: 1, loss: 1, dup: 1, lose: 1 }
 const F2: Scope['faults'] = { ...F, loss: 2 }
@@ -80,6 +81,12 @@ export const HOLD: Record<string, Case> = {
   'fork anywhere, a fault': scope([0, 1], [[queue('m1')], [fork('tool_started')]], [['u']], {
     faults: { crash: 1, loss: 1 },
   }),
+  'fork that runs again what was started': scope(
+    [0, 1],
+    [[queue('m1')], [fork('tool_started', 'rerun')], [stop('forked', child)]],
+    [['u']],
+    { ...wait, faults: { crash: 1, loss: 1 } },
+  ),
   'fork and stop': scope(
     [0, 0],
     [[queue('m1')], [stop('model_answered')], [fork('tool_started')], [allow(child)]],

@@ -68,6 +68,8 @@ export function makeModel(scope: Scope): Model<World> {
         const all = family.get(c.id) ?? { n: 0, may: 1, kind: c.kind }
         all.n += n
         if (s > 0 && c.allowedHere && c.answer <= inherited) all.may++
+        // Its owner said so.
+        if (f.truth.rerun && c.started && c.started <= inherited) all.may++
         family.set(c.id, all)
         if (!isSafeKind(c.kind) && n > 1) return `effect of an unsafe tool twice ~ ${c.id}`
         if (c.finished <= inherited) continue

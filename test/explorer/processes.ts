@@ -238,7 +238,7 @@ export function makeActions(
         add(`person ${i} forks after ${at + 1} ${type}`, (n) => {
           const event: NewEvent = {
             type: 'forked',
-            payload: { parent: 's0', seq: at + 1, hash: '', definition: HASH, open: 'rule' },
+            payload: { parent: 's0', seq: at + 1, hash: '', definition: HASH, open: step.open ?? 'rule' },
           }
           n.ses[1]!.log = [...n.ses[0]!.log.slice(0, at + 1), intern({ key: keyOf(event), e: 0, event })]
           n.people[i]!++

@@ -99,7 +99,7 @@ export type PersonStep = { s?: number; c?: number; noNudge?: boolean } & (
   | { do: 'stop'; seen?: KnownEvent['type'] }
   | { do: 'approve'; decision: 'allow' | 'deny' }
   | { do: 'finish' }
-  | { do: 'fork'; at?: KnownEvent['type'] }
+  | { do: 'fork'; at?: KnownEvent['type']; open?: Payload<'forked'>['open'] }
 )
 
 /** Rules of processes and database that a wrong rule switches off or on; the real ones are all absent. */

@@ -1,0 +1,62 @@
+/** Where sessions come from: what stands at an event, of which stretches a session consists, and its whole family. */
+import type { Pool } from 'pg'
+import type { SessionRef } from '../contract/ids'
+import type { Place, SessionInfo, Stretch } from '../contract/ports'
+import { query } from './pool'
+import { SESSION_COLUMNS, toInfo, type SessionRow } from './sessions'
+
+/** A folder is set where a stretch begins (created, forked): the newest that names one counts. Costs the same at any seq. */
+export async function placeAt(pool: Pool, ref: SessionRef, seq: number): Promise<Place | null> {
+  const [row] = await query<{ hash: string | null; definition: string | null }>(
+    pool,
+    `select (select hash from savefile.read_events($1, $2, $3, $3, 1)) as hash, savefile.definition_at($1, $2, $3) as definition`,
+    [ref.space, ref.session, seq],
+  )
+  if (!row || row.hash === null || row.definition === null) return null
+  const begins = await query<{ payload: Buffer }>(
+    pool,
+    `select e.payload from savefile.lineage l
+     join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq = l.lo
+     where l.space_id = $1 and l.session_id = $2 and l.lo <= $3 order by l.lo desc`,
+    [ref.space, ref.session, seq],
+  )
+  let workFolder: string | null = null
+  for (const { payload } of begins) {
+    workFolder = (JSON.parse(payload.toString('utf8')) as { workFolder?: string }).workFolder ?? null
+    if (workFolder !== null) break
+  }
+  return { hash: row.hash, definition: row.definition, workFolder }
+}
+
+export async function stretches(pool: Pool, ref: SessionRef): Promise<Stretch[]> {
+  const rows = await query<{ src: string; lo: number; hi: number }>(
+    pool,
+    `select l.src, l.lo, least(l.hi, s.head) as hi from savefile.lineage l
+     join savefile.sessions s on s.space_id = l.space_id and s.session_id = l.session_id
+     where l.space_id = $1 and l.session_id = $2 order by l.lo`,
+    [ref.space, ref.session],
+  )
+  return rows.map(({ src, lo, hi }) => ({ session: src, lo, hi }))
+}
+
+/** Up by the parents, then down by the forks: each an indexed step. */
+export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]> {
+  const rows = await query<SessionRow & Record<string, unknown>>(
+    pool,
+    `with recursive up as (
+       select s.session_id, s.parent_id, 0 as n from savefile.sessions s where s.space_id = $1 and s.session_id = $2
+       union all
+       select p.session_id, p.parent_id, up.n + 1 from up
+       join savefile.sessions p on p.space_id = $1 and p.session_id = up.parent_id
+     ), down as (
+       select (select u.session_id from up u order by u.n desc limit 1) as id, 0 as depth
+       union all
+       select c.session_id, down.depth + 1 from down
+       join savefile.sessions c on c.space_id = $1 and c.parent_id = down.id
+     )
+     select ${SESSION_COLUMNS} from down join savefile.sessions on space_id = $1 and session_id = down.id
+     order by down.depth, fork_seq, created_at, session_id`,
+    [ref.space, ref.session],
+  )
+  return rows.map(toInfo)
+}
