@@ -140,6 +140,7 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   head_hash bytea not null
   constraint sessions_pkey PRIMARY KEY (space_id, session_id)
   constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text])))
+  CREATE INDEX sessions_children ON savefile.sessions USING btree (space_id, parent_id) WHERE (parent_id IS NOT NULL)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
   CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
@@ -555,7 +556,7 @@ begin
 end $function$
 -- grants savefile_writer=X
 
-CREATE OR REPLACE FUNCTION savefile.fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_v integer, p_payload text)
+CREATE OR REPLACE FUNCTION savefile.fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
  RETURNS text
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -581,8 +582,8 @@ begin
   h := savefile.event_hash(k.hash, p_child, seq, 'forked', p_v, at, p_actor, 'x:forked', null, body);
   -- An open turn goes on in the fork: it is due at once.
   insert into savefile.sessions
-    (space_id, session_id, created_at, parent_id, fork_seq, title, definition, updated_at, head, head_at, head_hash, state, due_at)
-  values (p_space, p_child, at, p_parent, p_seq, p_title, p_definition, at, seq, at, h, 'running', at)
+    (space_id, session_id, created_at, parent_id, fork_seq, title, labels, definition, updated_at, head, head_at, head_hash, state, due_at)
+  values (p_space, p_child, at, p_parent, p_seq, p_title, p_labels, p_definition, at, seq, at, h, 'running', at)
   on conflict do nothing;
   if not found then return 'session_exists'; end if;
   insert into savefile.lineage (space_id, session_id, src, lo, hi)
@@ -618,13 +619,15 @@ AS $function$
 declare
   s savefile.sessions;
   e savefile.events;
-  k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8'); works boolean := p_type not in ('definition_changed', 'session_closed');
+  k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8');
+  works boolean := p_type not in ('definition_changed', 'session_closed', 'result_arrived_late');
 begin
   if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
   select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
   if not found then status := 'session_not_found'; return; end if;
   head := s.head;
   k := case when p_type in ('message_received', 'definition_changed') then 'p:' || p_key
+    when p_type = 'result_arrived_late' then savefile.structural_key(p_type, p_subject || ':' || p_key)
     when p_type in ('approval_resolved', 'tool_finished', 'session_closed') then savefile.structural_key(p_type, p_subject) end;
   if k is null then raise exception 'savefile: a person does not append %', p_type; end if;
 
@@ -632,11 +635,12 @@ begin
   if found then
     seq := e.seq;
     status := case when e.type = p_type and e.payload = body and (k like 'p:%' or e.actor = p_actor) then 'duplicate'
-      when k like 'p:%' then 'idempotency_conflict'
+      when k like 'p:%' or p_type = 'result_arrived_late' then 'idempotency_conflict'
       when p_type = 'session_closed' then 'closed' else 'already_resolved' end;
     return;
   end if;
-  if s.closed then status := 'closed'; return; end if;
+  -- Evidence is taken by a closed session too.
+  if s.closed and p_type <> 'result_arrived_late' then status := 'closed'; return; end if;
 
   if p_type = 'approval_resolved' then
     if savefile.lineage_seq(p_space, p_session, 'x:request:' || p_subject) is null then
@@ -650,6 +654,9 @@ begin
     if savefile.lineage_seq(p_space, p_session, 'x:started:' || p_subject) is null then status := 'call_not_found'; return; end if;
     seq := savefile.lineage_seq(p_space, p_session, k);
     if seq is not null then status := 'already_resolved'; return; end if;
+  elsif p_type = 'result_arrived_late' then
+    -- Only behind a result that nobody brought: who comes second with one of their own has lost, and is told so.
+    if savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject) is null then status := 'call_not_found'; return; end if;
   elsif p_type = 'definition_changed' then
     perform from savefile.definitions x where x.space_id = p_space and x.hash = p_definition;
     if not found then status := 'definition_not_found'; return; end if;
@@ -664,7 +671,7 @@ begin
   end if;
   update savefile.sessions x set
     head = input.head, head_hash = h, head_at = event_at, updated_at = event_at,
-    closed = p_type = 'session_closed',
+    closed = x.closed or p_type = 'session_closed',
     definition = case when p_type = 'definition_changed' then p_definition else x.definition end,
     due_at = case when p_type = 'session_closed' then null when works then least(x.due_at, event_at) else x.due_at end,
     state = case when p_type = 'session_closed' then 'idle' when works and x.state = 'idle' then 'running' else x.state end
