@@ -199,3 +199,44 @@ test.each([
     expect(pairs).toBeGreaterThan(150)
   },
 )
+
+describe('a fork', () => {
+  const forked = (seq: number, more: Partial<Payload<'forked'>> = {}): KnownEvent =>
+    event(seq, 'forked', { parent: 'p', seq: seq - 1, hash: '', definition: HASH, open: 'rule', ...more })
+  const ran = (seq: number, tool: string): KnownEvent =>
+    event(seq, 'tool_started', { call: 'a', tool, queue: null, idempotencyKey: 'k' })
+  const log = (tool: string): KnownEvent[] => [
+    message(1, 'go'),
+    answered(2, 0, [1], calls('a')),
+    ran(3, tool),
+    finished(4, 'a', 'A'),
+  ]
+  const readOnly = DEFINITION.tools.find((tool) => tool.readOnly)?.name ?? 'none'
+
+  test('is told where tools with effects ran before it, or its folder is another; else nothing is added', () => {
+    expect(asText([...log(readOnly), forked(5)], [4, 5]).length).toBe(3)
+    expect(asText([...log('made_up'), forked(5)], [4, 5]).at(-1)).toMatch(/not undone.*both use the same/)
+    expect(asText([...log(readOnly), forked(5, { workFolder: '/w', folder: 'copy' })], [4, 5]).at(-1)).toMatch(
+      /a copy of the one before/,
+    )
+    expect(asText([forked(2, { workFolder: '/w', folder: 'worktree' })], [2])).toEqual([
+      expect.stringMatching(/git worktree/),
+    ])
+    expect(asText([forked(2, { workFolder: '/w' })], [2])).toEqual([expect.stringMatching(/now another one/)])
+    const brought = [{ tool: 'db', note: 'a schema of its own' }]
+    expect(asText([forked(2, { brought })], [2])).toEqual([expect.stringMatching(/db: a schema of its own/)])
+  })
+  test('only lengthens what its parent was sent, and stays where it was (L10)', () => {
+    const parent = log('made_up')
+    const fork = [
+      ...parent,
+      forked(5),
+      message(6, 'other way'),
+      answered(7, 2, [4, 5, 6], [{ type: 'text', text: 'yes' }]),
+    ]
+    const before = asText(parent, [4])
+    expect(asText(fork.slice(0, 6), [4, 5, 6]).slice(0, before.length)).toEqual(before)
+    const first = asText(fork.slice(0, 6), [4, 5, 6])
+    expect(asText([...fork, ran(8, 'made_up'), message(9, 'more')], [9]).slice(0, first.length)).toEqual(first)
+  })
+})
