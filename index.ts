@@ -1,5 +1,6 @@
 /** The package entry: what a program that uses Savefile imports. Every name is listed; nothing else is public. */
 export { connect, type ConnectOptions } from './client/connect'
+export { packingOf, verifyBundle, type CheckedBundle, type ExportOptions, type Packing } from './client/bundles'
 export type { TemporalSettings } from './client/addresses'
 export type {
   Accepted,
@@ -28,4 +29,14 @@ export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/
 export { parseDefinition, type Definition, type DefinitionInput } from './contract/definition'
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
 export type { Delivery, EventType, KnownEvent, Payload, StoredEvent, TurnReason, Usage } from './contract/events'
-export type { Delta, SessionInfo, Verified } from './contract/ports'
+export type {
+  BundleLimits,
+  BundleProgress,
+  Delta,
+  Imported,
+  ImportedSession,
+  ImportOptions,
+  SessionInfo,
+  Verified,
+  VerifyOptions,
+} from './contract/ports'

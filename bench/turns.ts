@@ -115,7 +115,7 @@ export function throughput(logs: readonly LogRow[][]): number {
 
 /** @throws where a chain does not verify, a seq is missing, a key is there twice, or a turn ended otherwise than done. */
 export async function checkSessions(world: BenchWorld, sessions: readonly string[]): Promise<void> {
-  for (const one of await mapLimited(sessions, 8, (session) => world.client.verify(session)))
+  for (const one of await mapLimited(sessions, 8, (session) => world.client.verify(session, { deep: true })))
     if (!one.ok) throw new Error(`a chain does not verify: ${JSON.stringify(one)}`)
   const { rows } = await world.admin.query<{ session_id: string }>(
     `select session_id from savefile.events where session_id = any ($1) group by session_id

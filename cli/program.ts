@@ -1,11 +1,13 @@
 /** All commands of `savefile`. */
 import { Command } from 'commander'
 import { exitCodesAfter, type Cli } from './cli'
+import { addBundleCommands } from './commands/bundles'
 import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
 import { addFamilyCommands } from './commands/family'
 import { addInputCommands } from './commands/inputs'
 import { addMigrateDatabase } from './commands/migrate-database'
+import { addProofCommands } from './commands/proofs'
 import { addReadCommands } from './commands/reads'
 import { addReconcile } from './commands/reconcile'
 import { addWorkCommands } from './commands/work'
@@ -33,6 +35,8 @@ export function createProgram(cli: Cli, version: string): Command {
   addInputCommands(program, cli)
   addFamilyCommands(program, cli)
   addReadCommands(program, cli)
+  addBundleCommands(program, cli)
+  addProofCommands(program, cli)
   addReconcile(program, cli)
   addWorker(program, cli)
   addMigrateDatabase(program, cli)

@@ -58,7 +58,8 @@ export function pendingIn(events: readonly LogEvent[]): PendingApproval[] {
       case 'approval_resolved':
         resolved.add(event.payload.call)
         break
-      case 'forked': // what was answered in the parent is asked again in the fork
+      case 'forked': // what was answered in the parent is asked again in the fork, and so where custody was taken
+      case 'custody_taken':
         resolved.clear()
         break
       case 'tool_started':

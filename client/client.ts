@@ -7,9 +7,10 @@ import { parseDefinition, type Definition, type DefinitionInput } from '../contr
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
 import { MAX_PAYLOAD_BYTES } from '../contract/limits'
-import type { ClientLog, InputEvent, SessionInfo, Tool } from '../contract/ports'
+import type { ClientLog, InputEvent, SessionInfo, Tool, VerifyOptions } from '../contract/ports'
 import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
 import { awaitTurn } from './await-turn'
+import { createBundles } from './bundles'
 import { toBlocks, type Content } from './content'
 import { diffOf, familyOf } from './family'
 import { forkSession } from './fork'
@@ -17,6 +18,7 @@ import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
 import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
 import type { Accepted, Client, CreateOptions, Decision, ForkRequest, SendOptions, WaitOptions } from './types'
+
 import { existingFolder } from './work-folder'
 
 export interface ClientParts {
@@ -305,10 +307,11 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       return (await log.tail(ref(session), count)).map(toLogEvent)
     },
     followLive: (session: string, options: { signal?: AbortSignal } = {}) => log.followLive(ref(session), options),
-    async verify(session: string, onProgress?: (events: number) => void) {
+    async verify(session: string, options?: VerifyOptions) {
       await info(session)
-      return log.verify(ref(session), onProgress)
+      return log.verify(ref(session), options)
     },
+    ...createBundles({ log, space, by, nudge: (session) => nudge(ref(session)), info }),
     definition: (hash: string) => log.definition(space, hash),
     blob: (session: string, hash: string) => log.readBlob(ref(session), hash),
   }

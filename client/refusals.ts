@@ -20,6 +20,16 @@ export function sessionExists(session: string): SavefileError {
   )
 }
 
+export function sessionInert(session: string): SavefileError {
+  const message = `Session ${session} came with a bundle and does not go on here yet. If it is to go on here, and nowhere else: savefile adopt ${session}`
+  return new SavefileError('session_inert', message, { session })
+}
+
+export function sessionStub(session: string): SavefileError {
+  const message = `Of session ${session} only a stretch is here, which came with a fork of it: it can be read and forked, not extended. Import a bundle of it, or go on with the fork.`
+  return new SavefileError('session_stub', message, { session })
+}
+
 type Refused = Exclude<InputResult['status'], 'appended' | 'duplicate' | 'already_resolved' | 'arrived_late'>
 
 /** Why an input was refused. */
@@ -37,6 +47,10 @@ export function refusal(
         `Session ${session} is closed. Fork it to go on from any of its events.`,
         { session },
       )
+    case 'inert':
+      return sessionInert(session)
+    case 'stub':
+      return sessionStub(session)
     case 'call_not_found':
       return new SavefileError(
         'call_not_found',

@@ -4,8 +4,9 @@
  */
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
-import type { Delta, SessionInfo, Verified } from '../contract/ports'
+import type { Delta, Imported, ImportOptions, SessionInfo, Verified, VerifyOptions } from '../contract/ports'
 import type { PendingApproval } from './approvals'
+import type { ExportOptions } from './bundles'
 import type { Content } from './content'
 import type { FamilyMember, SessionDiff } from './family'
 import type { LogEvent } from './log-events'
@@ -201,7 +202,25 @@ export interface Client {
   /** What models and tools write just now, chunk by chunk. Not the record: what counts comes as an event. */
   followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   /** Recomputes the chain; gives the first bad seq, if any. */
-  verify(session: string, onProgress?: (events: number) => void): Promise<Verified>
+  verify(session: string, options?: VerifyOptions): Promise<Verified>
+  /**
+   * The session as a bundle (docs/bundle.md): its log, the stretches of its ancestors that it goes on from, its children, definitions and
+   * blobs. A stream: nothing is held back, and the same head gives the same bytes. Read it to its end, or it is no bundle.
+   * @throws `session_not_found`, `session_stub`, `corrupt_log` (an event is not what was written), `invalid_input` (no zstd in this Node)
+   */
+  exportBundle(session: string, options?: ExportOptions): AsyncIterable<Uint8Array>
+  /**
+   * Takes a bundle into this space, all of it or nothing; it may be packed. The same head again is no news, a longer log moves the one that
+   * is here on. What came is inert until `adopt`.
+   * @throws `invalid_bundle` (line and reason), `newer_bundle`, `diverged`, `session_busy`
+   */
+  importBundle(bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
+  /**
+   * An imported session goes on here, from its head; what was open is treated as in a fork. See that it goes on nowhere else.
+   * `seq` is that of `custody_taken`; where the session is live already, nothing happens.
+   * @throws `session_not_found`, `session_stub`, `session_closed`
+   */
+  adopt(session: string, options?: { why?: string }): Promise<{ session: string; seq: number; adopted: boolean }>
   /** @throws `definition_not_found` */
   definition(hash: string): Promise<Definition>
   /** Content that left its event. @throws `blob_not_found` */

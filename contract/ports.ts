@@ -33,6 +33,8 @@ export type Claimed =
   /** Another cluster's run was heard of lately; try again after so long. */
   | { status: 'owned_elsewhere'; retryMs: number }
   | { status: 'session_not_found' | 'closed' }
+  /** It came with a bundle and was not adopted. */
+  | { status: 'inert' | 'stub' }
 
 export interface DraftRow {
   step: string
@@ -287,7 +289,10 @@ export type InputResult =
   | { status: 'already_resolved'; seq: number }
   /** A deferred result of a call that was given up before: kept as `result_arrived_late`. */
   | { status: 'arrived_late'; seq: number; head: number }
-  | { status: 'closed' | 'session_not_found' | 'call_not_found' | 'not_requested' | 'idempotency_conflict' }
+  | {
+      status:
+        'closed' | 'inert' | 'stub' | 'session_not_found' | 'call_not_found' | 'not_requested' | 'idempotency_conflict'
+    }
 
 export interface SessionInfo {
   space: string
@@ -305,6 +310,8 @@ export interface SessionInfo {
   dueAt: number | null
   epoch: number
   parent: { session: string; seq: number } | null
+  /** `inert`: imported, and not adopted; `stub`: an ancestor of which only a stretch was imported. Only what is `live` goes on here. */
+  custody: 'live' | 'inert' | 'stub'
 }
 
 export interface NewSession {
@@ -347,6 +354,66 @@ export interface Stretch {
 export type Verified =
   { ok: true; events: number; head: number; headHash: string } | { ok: false; events: number; seq: number; why: string }
 
+// ---------------------------------------------------------------- bundles (docs/bundle.md)
+
+/** How far an export, an import or a check is; `bytes` are unpacked ones. */
+export interface BundleProgress {
+  events: number
+  bytes: number
+}
+
+/** What a reader takes from a bundle that it knows nothing of. */
+export interface BundleLimits {
+  lineBytes: number
+  lines: number
+  sessions: number
+  definitions: number
+  blobs: number
+  blobBytes: number
+  /** Of the JSON of a line, a payload, a definition. */
+  depth: number
+  /** Unpacked bytes. */
+  totalBytes: number
+  /** Unpacked bytes for each packed one, once more than `ratioFromBytes` were unpacked. */
+  ratio: number
+  ratioFromBytes: number
+}
+
+export interface ImportOptions {
+  limits?: Partial<BundleLimits>
+  onProgress?: (progress: BundleProgress) => void
+  /** Aborted: the import ends by throwing the signal's reason, and nothing was taken. */
+  signal?: AbortSignal
+}
+
+export interface ImportedSession {
+  session: string
+  /** `present`: nothing of it was new. */
+  status: 'imported' | 'fast_forwarded' | 'present'
+  custody: SessionInfo['custody']
+  /** Of what is here now. */
+  head: number
+}
+
+export interface Imported extends ImportedSession {
+  /** Of the bundle. */
+  headHash: string
+  /** How many were new here. */
+  events: number
+  /** All of the bundle's, ancestors first. */
+  sessions: ImportedSession[]
+}
+
+/** `seq`: of custody_taken, the last; 0 where a live session never was anywhere else. */
+export type Adopted =
+  { status: 'adopted' | 'live'; seq: number } | { status: 'stub' | 'arriving' | 'closed' | 'session_not_found' }
+
+export interface VerifyOptions {
+  /** Also that each event says what its type says and may follow those before it: ten times as slow. */
+  deep?: boolean
+  onProgress?: (events: number) => void
+}
+
 export interface ClientLog {
   /** Stores a definition under its hash; the same bytes again are the same definition. */
   putDefinition(space: string, definition: Definition): Promise<string>
@@ -388,7 +455,13 @@ export interface ClientLog {
   readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>
   writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
   /** One streaming pass over the chain; memory does not grow. */
-  verify(ref: SessionRef, onProgress?: (events: number) => void): Promise<Verified>
+  verify(ref: SessionRef, options?: VerifyOptions): Promise<Verified>
+  /** The bytes of a bundle (docs/bundle.md), unpacked. The same head gives the same bytes. */
+  exportBundle(ref: SessionRef, onProgress?: (progress: BundleProgress) => void): AsyncIterable<Uint8Array>
+  /** All of it or nothing. `bytes` may be packed with gzip or zstd. */
+  importBundle(space: string, bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
+  /** An imported session goes on here. */
+  adopt(ref: SessionRef, by: Principal, why?: string): Promise<Adopted>
   close(): Promise<void>
 }
 

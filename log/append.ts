@@ -28,6 +28,9 @@ function subjectOf(event: PlannedEvent): string {
     case 'interrupted':
     case 'turn_finished':
       return String(event.payload.turn)
+    case 'child_started':
+    case 'child_finished':
+      return event.payload.child
     default:
       return ''
   }

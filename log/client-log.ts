@@ -1,7 +1,10 @@
 /** The log as people and their services use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
 import type { ClientLog } from '../contract/ports'
+import { adopt } from './adopt'
 import { readBlob, writeBlob } from './blobs'
+import { importBundle } from './bundle/import'
+import { writeBundle } from './bundle/write'
 import { createDefinitions } from './definitions'
 import { family, placeAt, stretches } from './family'
 import { createFollow } from './follow'
@@ -62,7 +65,14 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
     followLive: (ref, options) => live.followLive(ref, options),
     readBlob: (ref, hash) => readBlob(pool, ref, hash),
     writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
-    verify: (ref, onProgress) => verify(pool, ref, onProgress),
+    verify: (ref, options) => verify(pool, ref, options),
+    exportBundle: (ref, onProgress) => writeBundle(pool, ref, onProgress),
+    importBundle: (space, bytes, options) => importBundle(pool, space, bytes, options),
+    async adopt(ref, by, why) {
+      const result = await adopt(pool, ref, by, why)
+      if (result.status === 'adopted') notifier.notify(ref.session)
+      return result
+    },
     async close() {
       following.close()
       live.close()

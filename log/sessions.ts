@@ -60,10 +60,11 @@ export interface SessionRow {
   epoch: number
   parent_id: string | null
   fork_seq: number | null
+  custody: SessionInfo['custody']
 }
 
 export const SESSION_COLUMNS = `space_id, session_id, title, labels, definition, head, encode(head_hash, 'hex') as head_hash, created_at, updated_at,
-  case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq`
+  case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq, custody`
 
 export const toInfo = (row: SessionRow): SessionInfo => ({
   space: row.space_id,
@@ -79,6 +80,7 @@ export const toInfo = (row: SessionRow): SessionInfo => ({
   dueAt: row.due_at,
   epoch: row.epoch,
   parent: row.parent_id === null || row.fork_seq === null ? null : { session: row.parent_id, seq: row.fork_seq },
+  custody: row.custody,
 })
 
 export async function sessionInfo(pool: Pool, ref: SessionRef): Promise<SessionInfo | null> {

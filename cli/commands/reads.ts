@@ -1,22 +1,26 @@
-/** Commands that only look: ls, show, tail, verify. */
+/** Commands that only look: ls, show, tail. */
 import type { Command } from 'commander'
 import type { Client } from '../../client/types'
 import type { SessionInfo } from '../../contract/ports'
 import { sessionAt, withExamples, wholeNumber, type Cli } from '../cli'
-import { EXIT } from '../exit-codes'
 import { ago, count } from '../numbers'
 import type { Colour } from '../paint'
 import { cut, oneLine } from '../safe-text'
 import { shortIds } from '../short-ids'
 import { createTimeline } from '../timeline'
 
-export const STATE: Readonly<Record<SessionInfo['state'], Colour>> = {
+type Shown = SessionInfo['state'] | 'inert' | 'stub'
+/** Of a session that does not go on here, that is what matters. */
+export const shown = (row: SessionInfo): Shown => (row.custody === 'live' ? row.state : row.custody)
+export const STATE: Readonly<Record<Shown, Colour>> = {
   idle: 'dim',
   running: 'green',
   waiting_approval: 'yellow',
   waiting_result: 'cyan',
   newer_worker: 'magenta',
   closed: 'dim',
+  inert: 'dim',
+  stub: 'dim',
 }
 const PAGE = 500
 
@@ -24,7 +28,6 @@ export function addReadCommands(program: Command, cli: Cli): void {
   addLs(program, cli)
   addShow(program, cli)
   addTail(program, cli)
-  addVerify(program, cli)
 }
 
 function addLs(program: Command, cli: Cli): void {
@@ -46,7 +49,7 @@ function addLs(program: Command, cli: Cli): void {
       for (const row of rows) {
         const words = [
           out.paint('bold', (short.get(row.session) ?? row.session).padEnd(idWidth)),
-          out.paint(STATE[row.state], row.state.replace('_', ' ').padEnd(16)),
+          out.paint(STATE[shown(row)], shown(row).replace('_', ' ').padEnd(16)),
           count(row.head, 'event').padStart(12),
           out.paint('dim', ago(row.updatedAt / 1000, Date.now()).padStart(11)),
           cut(
@@ -86,7 +89,7 @@ function addShow(program: Command, cli: Cli): void {
       const definition = await client.definition(info.definition)
       const state =
         at === undefined
-          ? out.paint(STATE[info.state], info.state.replace('_', ' '))
+          ? out.paint(STATE[shown(info)], shown(info).replace('_', ' '))
           : `as of event ${at} of ${now.head}`
       out.print(
         `${out.paint('bold', session)}  ${state}  ${out.paint('dim', `${definition.model.provider} ${oneLine(definition.model.name, 60)}`)}`,
@@ -149,33 +152,4 @@ function addTail(program: Command, cli: Cli): void {
     'savefile tail -f 3f8a',
     'savefile tail -f 3f8a --json | jq -r .type',
   ])
-}
-
-function addVerify(program: Command, cli: Cli): void {
-  const command = program
-    .command('verify')
-    .summary("recompute a session's chain of hashes")
-    .description(
-      'Recomputes the hash of every event. Exit code 1 and the first bad event, if one was changed, removed or added.',
-    )
-    .argument('<session>', 'id, or the beginning of one')
-    .action(async (prefix: string) => {
-      const { out } = cli
-      const client = await cli.client()
-      const session = await cli.find(prefix)
-      let told = Date.now()
-      const verified = await client.verify(session, (events) => {
-        if (Date.now() - told < 1000) return
-        told = Date.now()
-        out.note(`${count(events, 'event')} so far`)
-      })
-      if (out.json) out.value({ session, ...verified })
-      else if (verified.ok)
-        out.print(
-          `${out.paint('green', 'ok')}  ${count(verified.events, 'event')}, head ${verified.head} ${verified.headHash}`,
-        )
-      else out.print(`${out.paint('red', 'broken')}  at event ${verified.seq}: ${oneLine(verified.why, 200)}`)
-      if (!verified.ok) cli.exit(EXIT.failed)
-    })
-  withExamples(command, ['savefile verify 3f8a'])
 }

@@ -77,6 +77,7 @@ table savefile.events, owner savefile_owner
   constraint events_key UNIQUE (space_id, session_id, key)
   constraint events_pkey PRIMARY KEY (space_id, session_id, seq)
   constraint events_size CHECK ((octet_length(payload) <= 4194304))
+  CREATE INDEX events_children ON savefile.events USING btree (space_id, session_id, seq) WHERE (type = 'child_started'::text)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.events FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
   grants savefile_writer=r
 
@@ -138,12 +139,16 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   finished_seq bigint not null default 0
   answer_seq bigint not null default 0
   head_hash bytea not null
+  custody text not null default 'live'::text
+  custody_seq bigint not null default 0
+  constraint sessions_custody CHECK ((custody = ANY (ARRAY['live'::text, 'inert'::text, 'stub'::text, 'arriving'::text])))
   constraint sessions_pkey PRIMARY KEY (space_id, session_id)
   constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text])))
   CREATE INDEX sessions_children ON savefile.sessions USING btree (space_id, parent_id) WHERE (parent_id IS NOT NULL)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
   CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
+  CREATE TRIGGER custody BEFORE UPDATE ON savefile.sessions FOR EACH ROW WHEN (((old.custody = ANY (ARRAY['inert'::text, 'stub'::text])) AND (new.custody = old.custody) AND (new.head <> old.head))) EXECUTE FUNCTION savefile.refuse_to_extend() -- enabled: A
   grants savefile_writer=r
 
 table savefile.snapshots, owner savefile_owner
@@ -169,6 +174,35 @@ begin
   return h;
 end $function$
 -- grants 
+
+CREATE OR REPLACE FUNCTION savefile.adopt(p_space text, p_session text, p_actor text, p_head bigint, p_v integer, p_payload text, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  event_at bigint;
+  h bytea;
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  seq := s.custody_seq;
+  if s.custody <> 'inert' then status := s.custody; return; end if;
+  if s.closed then status := 'closed'; return; end if;
+  if s.head <> p_head then status := 'head_moved'; return; end if;
+  seq := s.head + 1;
+  event_at := greatest(savefile.now_us(), s.head_at);
+  h := savefile.add_event(p_space, p_session, seq, s.head_hash, event_at, 'custody_taken', p_v, p_actor, savefile.structural_key('custody_taken', p_head::text), convert_to(p_payload, 'UTF8'));
+  update savefile.sessions x set
+    custody = 'live', custody_seq = adopt.seq, epoch = x.epoch + 1, head = adopt.seq, head_hash = h, head_at = event_at, updated_at = event_at,
+    state = 'running', due_at = event_at
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'adopted';
+end $function$
+-- grants savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.append(p_space text, p_session text, p_epoch bigint, p_head bigint, p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[], p_state text, p_due bigint, OUT status text, OUT head bigint, OUT seqs bigint[])
  RETURNS record
@@ -376,6 +410,7 @@ begin
   select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
   if not found then status := 'session_not_found'; return; end if;
   if s.closed then status := 'closed'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
   now_at := savefile.now_us();
   status := 'claimed';
   epoch := s.epoch;
@@ -610,6 +645,152 @@ AS $function$
 $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.import_begin(p_space text, p_session text, p_stub boolean, p_base text, p_base_seq bigint, p_parent text, p_title text, p_labels text, p_head bigint, p_hash bytea, p_ttl bigint, OUT status text, OUT head bigint, OUT head_hash bytea, OUT custody text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  base savefile.events;
+  stored bytea;
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session;
+  if not found then
+    if p_base is not null then
+      select * into base from savefile.events x where x.space_id = p_space and x.session_id = p_base and x.seq = p_base_seq;
+      if not found then status := 'base_missing'; return; end if;
+    end if;
+    head := coalesce(base.seq, 0);
+    head_hash := coalesce(base.hash, '');
+    insert into savefile.sessions
+      (space_id, session_id, created_at, parent_id, fork_seq, title, labels, definition, updated_at, head, head_at, head_hash, custody)
+    values (p_space, p_session, 0, p_parent, p_base_seq, p_title, p_labels, '', 0, import_begin.head, coalesce(base.at, 0), import_begin.head_hash, 'arriving')
+    on conflict do nothing;
+    if not found then
+      -- Somebody else's import, or a new session of that name, was first: it is committed by now.
+      select b.status, b.head, b.head_hash, b.custody into status, head, head_hash, custody
+      from savefile.import_begin(p_space, p_session, p_stub, p_base, p_base_seq, p_parent, p_title, p_labels, p_head, p_hash, p_ttl) b;
+      return;
+    end if;
+    insert into savefile.lineage (space_id, session_id, src, lo, hi)
+    select l.space_id, p_session, l.src, l.lo, least(l.hi, p_base_seq) from savefile.lineage l
+    where l.space_id = p_space and l.session_id = p_base and l.lo <= p_base_seq
+    union all select p_space, p_session, p_session, import_begin.head + 1, 9223372036854775807;
+    status := 'new';
+    custody := 'arriving';
+    return;
+  end if;
+  if s.head < p_head then
+    select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  end if;
+  head := s.head;
+  head_hash := s.head_hash;
+  custody := s.custody;
+  if s.head >= p_head then
+    select x.hash into stored from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.seq = p_head;
+    status := case when stored = p_hash then 'there' else 'diverged' end;
+    -- What was a stretch of it is now known to be all of it.
+    if status = 'there' and s.custody = 'stub' and not p_stub and s.head = p_head then
+      update savefile.sessions x set custody = 'inert' where x.space_id = p_space and x.session_id = p_session;
+      custody := 'inert';
+    end if;
+    return;
+  end if;
+  if s.custody = 'live' then
+    if p_stub then status := 'behind'; return; end if;
+    perform from savefile.drafts x
+    where x.space_id = p_space and x.session_id = p_session and x.state = 'running' and x.beat_at > savefile.now_us() - p_ttl;
+    if found then status := 'busy'; return; end if;
+  end if;
+  -- A new epoch: whoever executed it learns that it is no longer theirs.
+  update savefile.sessions x set custody = 'arriving', epoch = x.epoch + 1, owner_cluster = null, owner_run = null, state = 'idle', due_at = null
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'prefix';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.import_blob(p_space text, p_sessions text[], p_media_type text, p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  name text := 'sha256:' || encode(sha256(p_content), 'hex');
+begin
+  insert into savefile.blobs (space_id, hash, media_type, created_at, content)
+  values (p_space, name, p_media_type, savefile.now_us(), p_content) on conflict do nothing;
+  insert into savefile.blob_refs (space_id, session_id, hash)
+  select x.space_id, x.session_id, name from savefile.sessions x where x.space_id = p_space and x.session_id = any (p_sessions)
+  on conflict do nothing;
+  return name;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.import_end(p_space text, p_session text, p_stub boolean, p_head bigint, p_hash bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  update savefile.sessions x set custody = case when p_stub then 'stub' else 'inert' end
+  where x.space_id = p_space and x.session_id = p_session and x.custody = 'arriving' and x.head = p_head and x.head_hash = p_hash
+    and exists (select from savefile.definitions d where d.space_id = p_space and d.hash = x.definition);
+  return found;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.import_events(p_space text, p_session text, p_types text[], p_vs integer[], p_ats bigint[], p_actors text[], p_keys text[], p_kids text[], p_definitions text[], p_lengths integer[], p_payloads bytea, p_hashes bytea)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  n integer := array_length(p_types, 1);
+  written integer;
+  last_hash bytea := substring(p_hashes from (array_length(p_types, 1) - 1) * 32 + 1 for 32);
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if s.custody is distinct from 'arriving' then
+    raise exception 'savefile: session % takes no imported events', p_session using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+  select p_space, p_session, q.seq, q.type, q.v, q.at, q.actor, q.key, q.kid, q.payload, q.prev_hash, q.hash
+  from (
+    select s.head + u.i as seq, u.type, u.v, u.at, u.actor, u.key, u.kid, substring(p_payloads from (u.upto - u.bytes + 1)::integer for u.bytes) as payload,
+      case u.i when 1 then s.head_hash else substring(p_hashes from ((u.i - 2) * 32 + 1)::integer for 32) end as prev_hash,
+      substring(p_hashes from ((u.i - 1) * 32 + 1)::integer for 32) as hash, u.before
+    from (
+      select r.*, sum(r.bytes) over (order by r.i) as upto, coalesce(lag(r.at) over (order by r.i), s.head_at) as before
+      from unnest(p_types, p_vs, p_ats, p_actors, p_keys, p_kids, p_lengths) with ordinality r (type, v, at, actor, key, kid, bytes, i)) u
+    offset 0) q
+  where q.at >= q.before and q.key like any ('{p:_%,x:_%}')
+    and q.hash = savefile.event_hash(q.prev_hash, p_session, q.seq, q.type, q.v, q.at, q.actor, q.key, q.kid, q.payload);
+  get diagnostics written = row_count;
+  if written <> n then
+    raise exception 'savefile: % of the events % to % of session % are not what their hashes say', n - written, s.head + 1, s.head + n, p_session
+      using errcode = 'data_corrupted';
+  end if;
+  insert into savefile.session_definitions (space_id, session_id, seq, definition)
+  select p_space, p_session, s.head + u.i, u.definition from unnest(p_definitions) with ordinality u (definition, i) where u.definition is not null;
+  update savefile.sessions x set
+    head = s.head + n, head_hash = last_hash, head_at = p_ats[n], updated_at = p_ats[n],
+    created_at = case when x.created_at = 0 then p_ats[1] else x.created_at end,
+    definition = coalesce((select u.definition from unnest(p_definitions) with ordinality u (definition, i) where u.definition is not null order by u.i desc limit 1), x.definition),
+    closed = x.closed or 'session_closed' = any (p_types),
+    finished_seq = greatest(x.finished_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type = 'turn_finished')),
+    answer_seq = greatest(x.answer_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type in ('model_answered', 'model_failed'))),
+    custody_seq = greatest(x.custody_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type = 'custody_taken'))
+  where x.space_id = p_space and x.session_id = p_session;
+  return s.head + n;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.input(p_space text, p_session text, p_actor text, p_key text, p_type text, p_v integer, p_subject text, p_payload text, p_definition text, OUT status text, OUT seq bigint, OUT head bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -632,6 +813,11 @@ begin
   if k is null then raise exception 'savefile: a person does not append %', p_type; end if;
 
   select * into e from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.key = k;
+  if found and p_type = 'approval_resolved' and e.seq < s.custody_seq then
+    -- What was decided before custody was taken binds nobody here: it is asked again, and answered under a key of this custody.
+    k := k || '@' || s.custody_seq;
+    select * into e from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.key = k;
+  end if;
   if found then
     seq := e.seq;
     status := case when e.type = p_type and e.payload = body and (k like 'p:%' or e.actor = p_actor) then 'duplicate'
@@ -641,6 +827,7 @@ begin
   end if;
   -- Evidence is taken by a closed session too.
   if s.closed and p_type <> 'result_arrived_late' then status := 'closed'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
 
   if p_type = 'approval_resolved' then
     if savefile.lineage_seq(p_space, p_session, 'x:request:' || p_subject) is null then
@@ -858,6 +1045,16 @@ AS $function$
 begin
   raise exception 'savefile: % of % is refused, what is written there never changes', tg_op, tg_table_name
     using errcode = 'insufficient_privilege', hint = 'A log is corrected by further events; personal data is erased by destroying its key.';
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.refuse_to_extend()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'savefile: session % is %, and takes no event until it is adopted', old.session_id, old.custody
+    using errcode = 'object_not_in_prerequisite_state';
 end $function$
 -- grants 
 

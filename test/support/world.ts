@@ -119,7 +119,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       ...change,
     }),
     async sound(session) {
-      const verified = await client.verify(session)
+      const verified = await client.verify(session, { deep: true })
       if (!verified.ok) throw new Error(`verify: ${JSON.stringify(verified)}`)
       const events = await readAll(client, session)
       let state = emptyState

@@ -1,0 +1,34 @@
+/** Taking custody: an imported session goes on here. What was open before is inherited, as in a fork (PROTOCOL.md rule 21). */
+import type { Pool } from 'pg'
+import type { SessionRef } from '../contract/ids'
+import type { Adopted, Principal } from '../contract/ports'
+import { prepare } from './content'
+import { queryRow } from './pool'
+import { sessionInfo } from './sessions'
+
+const ROUNDS = 5
+
+interface Row extends Record<string, unknown> {
+  status: Adopted['status'] | 'head_moved'
+  seq: number | null
+}
+
+export async function adopt(pool: Pool, ref: SessionRef, by: Principal, why: string | undefined): Promise<Adopted> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const info = await sessionInfo(pool, ref)
+    if (!info) return { status: 'session_not_found' }
+    const payload = { head: info.head, hash: info.headHash, ...(why === undefined ? {} : { why }) }
+    const prepared = prepare({ type: 'custody_taken', payload })
+    const { status, seq } = await queryRow<Row>(pool, 'select * from savefile.adopt($1, $2, $3, $4, $5, $6)', [
+      ref.space,
+      ref.session,
+      by.actor,
+      info.head,
+      prepared.v,
+      prepared.payload,
+    ])
+    if (status === 'adopted' || status === 'live') return { status, seq: seq ?? 0 }
+    if (status !== 'head_moved') return { status }
+  }
+  throw new Error(`the head of session ${ref.session} moved ${ROUNDS} times`) // an import cannot do that
+}

@@ -1,0 +1,42 @@
+/** Whether a bundle is what was written: the same pass as before an import, and nothing is kept. */
+import { errorCode } from '../../contract/errors'
+import type { SavefileError } from '../../contract/errors'
+import { readBundle, type ReadBundleOptions } from './read'
+
+export type CheckedBundle =
+  | { ok: true; session: string; head: number; headHash: string; events: number; sessions: number; blobs: number }
+  | { ok: false; line: number | null; session: string | null; seq: number | null; why: string }
+
+export interface CheckBundleOptions extends ReadBundleOptions {
+  /** Of each event, once it holds: whose own row it is, its seq, its hash in hex. */
+  onEvent?: (session: string, seq: number, hash: string) => void
+}
+
+/** @throws SavefileError `newer_bundle` */
+export async function checkBundle(
+  packed: AsyncIterable<Uint8Array>,
+  { onEvent, ...options }: CheckBundleOptions = {},
+): Promise<CheckedBundle> {
+  let header = { session: '', head: 0, hash: '' }
+  let counts = { events: 0, sessions: 0, blobs: 0 }
+  try {
+    for await (const items of readBundle(packed, options))
+      for (const item of items) {
+        if (item.kind === 'event') onEvent?.(item.event.session, item.event.seq, item.event.hash)
+        else if (item.kind === 'header') header = item.header
+        else if (item.kind === 'end')
+          counts = { events: item.end.events, sessions: item.end.sessions.length, blobs: item.end.blobs }
+      }
+  } catch (error) {
+    if (errorCode(error) !== 'invalid_bundle') throw error
+    const { line, session, seq, why } = (error as SavefileError).data as {
+      line?: number
+      session?: string
+      seq?: number
+      why: string
+    }
+    return { ok: false, line: line ?? null, session: session ?? null, seq: seq ?? null, why }
+  }
+  const { session, head, hash } = header
+  return { ok: true, session, head, headHash: hash, ...counts }
+}

@@ -1,0 +1,197 @@
+/**
+ * Export: the bytes of a bundle, as a stream. Every hash and link is checked on the way out, so that no bundle is made of a broken log.
+ * Memory: a few megabytes, one blob, and the names of the blobs.
+ */
+import { createHash, type Hash } from 'node:crypto'
+import { isUtf8 } from 'node:buffer'
+import type { Pool } from 'pg'
+import { SavefileError } from '../../contract/errors'
+import type { SessionRef } from '../../contract/ids'
+import type { BundleProgress } from '../../contract/ports'
+import { query } from '../pool'
+import { rawEvents, type RowReader } from '../raw-events'
+import { contentsOf } from './contents'
+import { blobsIn, BUNDLE_VERSION, CHUNK_BYTES, SETS_DEFINITION, type EndLine, type SessionLine } from './format'
+
+/** A text payload that would more than double by its escapes is written in base64. */
+const LONG_TEXT_BYTES = 1024 * 1024
+
+/** A blob that events refer to: by which sessions, in the order of the bundle. */
+type BlobUse = Map<string, string[]>
+
+/** @throws SavefileError `session_not_found`, `session_stub`, `corrupt_log` */
+export async function* writeBundle(
+  pool: Pool,
+  ref: SessionRef,
+  onProgress?: (progress: BundleProgress) => void,
+): AsyncGenerator<Buffer> {
+  const contents = await contentsOf(pool, ref)
+  const out = new Out()
+  yield out.take(
+    `${JSON.stringify({ k: 'savefile-bundle', version: BUNDLE_VERSION, session: ref.session, head: contents.head, hash: contents.hash })}\n`,
+    1,
+  )
+  for (const hash of contents.definitions) yield out.take(await definitionLine(pool, ref.space, hash), 1)
+
+  const end: Omit<EndLine, 'sha256' | 'lines'> = { k: 'end', events: 0, blobs: 0, sessions: [] }
+  const uses: BlobUse = new Map()
+  const edges = new Map<string, string>()
+  for (const part of contents.parts) {
+    yield out.take(`${JSON.stringify(part)}\n`, 1)
+    for await (const text of partLines(pool, ref.space, part, edges, uses)) {
+      yield out.take(text.lines, text.events)
+      end.events += text.events
+      onProgress?.({ events: end.events, bytes: out.bytes })
+    }
+    const { session, from, to, hash } = part
+    end.sessions.push({ session, from, to, events: to - from + 1, hash })
+  }
+  for (const hash of [...uses.keys()].sort()) {
+    for await (const line of blobLines(pool, ref.space, hash, uses.get(hash) ?? [])) yield out.take(line, 1)
+    end.blobs++
+    onProgress?.({ events: end.events, bytes: out.bytes })
+  }
+  const { k, ...totals } = end
+  yield Buffer.from(`${JSON.stringify({ k, lines: out.lines + 1, ...totals, sha256: out.sha256() })}\n`)
+}
+
+/** Counts and hashes what goes out. */
+class Out {
+  lines = 0
+  bytes = 0
+  private readonly hash: Hash = createHash('sha256')
+
+  take(text: string, lines: number): Buffer {
+    const buffer = Buffer.from(text, 'utf8')
+    this.lines += lines
+    this.bytes += buffer.length
+    this.hash.update(buffer)
+    return buffer
+  }
+
+  sha256(): string {
+    return this.hash.digest('hex')
+  }
+}
+
+async function definitionLine(pool: Pool, space: string, hash: string): Promise<string> {
+  const [row] = await query<{ body: Buffer }>(
+    pool,
+    'select body from savefile.definitions where space_id = $1 and hash = $2',
+    [space, hash],
+  )
+  if (!row)
+    throw new SavefileError('corrupt_log', `The definition ${hash}, which the session runs under, is not there.`, {
+      hash,
+    })
+  return `${JSON.stringify({ k: 'definition', hash, body: row.body.toString('utf8') })}\n`
+}
+
+async function* partLines(
+  pool: Pool,
+  space: string,
+  part: SessionLine,
+  edges: Map<string, string>,
+  uses: BlobUse,
+): AsyncGenerator<{ lines: string; events: number }> {
+  const { session, from, to } = part
+  const marks = new Set(part.marks)
+  const encrypted = await hiddenFacts(pool, space, part)
+  const named = new Set<string>(encrypted.blobs)
+  let seq = from - 1
+  let hash = part.base ? (edges.get(`${part.base.session}@${part.base.seq}`) ?? '?') : ''
+  const broken = (at: number, why: string): SavefileError =>
+    new SavefileError(
+      'corrupt_log',
+      `Event ${at} of session ${session} is not what was written: ${why}. Nothing is exported; \`savefile verify\` says more.`,
+      { session, seq: at },
+    )
+  const line = (row: RowReader): string => {
+    const prev = row.latin1('prevHash')
+    const own = row.latin1('hash')
+    const found = Number(row.latin1('seq'))
+    if (found !== seq + 1) throw broken(seq + 1, 'it is missing')
+    if (prev !== hash) throw broken(found, 'it is not chained to the event before it')
+    if (row.computed() !== own) throw broken(found, 'its content does not give its hash')
+    seq = found
+    hash = own
+    if (marks.has(seq) || seq === to) edges.set(`${session}@${seq}`, own)
+    const kid = row.text('kid')
+    const payload = row.bytes('payload')
+    if (kid === '') for (const blob of blobsIn(payload)) named.add(blob)
+    const definition = kid !== '' && SETS_DEFINITION.has(row.text('type')) ? encrypted.definitions.get(seq) : undefined
+    return (
+      `{"k":"event","seq":${seq},"type":${JSON.stringify(row.text('type'))},"v":${row.latin1('v')},"at":${row.latin1('at')},"actor":${JSON.stringify(row.text('actor'))}` +
+      `,"key":${JSON.stringify(row.text('key'))}${kid === '' ? '' : `,"kid":${JSON.stringify(kid)}`}${definition === undefined ? '' : `,"definition":"${definition}"`}` +
+      `,"prev":"${row.hex('prevHash')}","hash":"${row.hex('hash')}",${payloadField(kid, payload)}}\n`
+    )
+  }
+  for await (const batch of rawEvents(pool, { space }, { src: session, lo: from, hi: to }, line))
+    yield { lines: batch.join(''), events: batch.length }
+  if (seq !== to) throw broken(seq + 1, 'it is missing')
+  await addReadable(pool, space, session, named, uses)
+}
+
+function payloadField(kid: string, payload: Buffer): string {
+  if (kid === '' && isUtf8(payload)) {
+    const text = JSON.stringify(payload.toString('utf8', 0, payload.length))
+    if (payload.length < LONG_TEXT_BYTES || text.length <= payload.length * 2 + 2) return `"payload":${text}`
+  }
+  return `"bytes":"${payload.toString('base64', 0, payload.length)}"`
+}
+
+/** What readable payloads say themselves, of a session with encrypted ones: its definitions by seq, and every blob that it refers to. */
+async function hiddenFacts(
+  pool: Pool,
+  space: string,
+  { session, from, to }: SessionLine,
+): Promise<{ definitions: Map<number, string>; blobs: string[] }> {
+  const definitions = await query<{ seq: number; definition: string }>(
+    pool,
+    `select d.seq, d.definition from savefile.session_definitions d
+     join savefile.events e using (space_id, session_id, seq)
+     where d.space_id = $1 and d.session_id = $2 and d.seq between $3 and $4 and e.kid is not null`,
+    [space, session, from, to],
+  )
+  if (definitions.length === 0) return { definitions: new Map(), blobs: [] }
+  const blobs = await query<{ hash: string }>(
+    pool,
+    'select hash from savefile.blob_refs where space_id = $1 and session_id = $2',
+    [space, session],
+  )
+  return { definitions: new Map(definitions.map((d) => [d.seq, d.definition])), blobs: blobs.map((b) => b.hash) }
+}
+
+/** Of the blobs that the events name, those that the session may read, and that are there. */
+async function addReadable(
+  pool: Pool,
+  space: string,
+  session: string,
+  named: Set<string>,
+  uses: BlobUse,
+): Promise<void> {
+  if (named.size === 0) return
+  const rows = await query<{ hash: string }>(
+    pool,
+    `select n.hash from unnest($3::text[]) n (hash)
+     where exists (select from savefile.blobs b where b.space_id = $1 and b.hash = n.hash) and exists (
+       select from savefile.lineage l join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = n.hash
+       where l.space_id = $1 and l.session_id = $2)`,
+    [space, session, [...named]],
+  )
+  for (const { hash } of rows) uses.set(hash, [...(uses.get(hash) ?? []), session])
+}
+
+async function* blobLines(pool: Pool, space: string, hash: string, sessions: string[]): AsyncGenerator<string> {
+  const [row] = await query<{ media_type: string; content: Buffer }>(
+    pool,
+    'select media_type, content from savefile.blobs where space_id = $1 and hash = $2',
+    [space, hash],
+  )
+  if (!row) throw new SavefileError('corrupt_log', `The blob ${hash} went away during the export.`, { hash })
+  const { media_type: mediaType, content } = row
+  const chunks = Math.ceil(content.length / CHUNK_BYTES)
+  yield `${JSON.stringify({ k: 'blob', hash, mediaType, size: content.length, chunks, sessions })}\n`
+  for (let at = 0; at < content.length; at += CHUNK_BYTES)
+    yield `{"k":"chunk","data":"${content.toString('base64', at, Math.min(content.length, at + CHUNK_BYTES))}"}\n`
+}
