@@ -11,12 +11,15 @@ import { keep, tableOf } from './report'
 import type { Options, Outcome, Scenario } from './scenario'
 import { append } from './scenarios/append'
 import { commands } from './scenarios/commands'
+import { followers } from './scenarios/followers'
+import { fork } from './scenarios/fork'
 import { history } from './scenarios/history'
 import { idle } from './scenarios/idle'
 import { kill } from './scenarios/kill'
 import { live } from './scenarios/live'
 import { longTurn } from './scenarios/long-turn'
 import { many } from './scenarios/many'
+import { reading } from './scenarios/reading'
 import { steps } from './scenarios/steps'
 import { wal } from './scenarios/wal'
 import { where } from './scenarios/where'
@@ -37,6 +40,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   commands: whole(commands),
   where: whole(where),
   append: log(append),
+  fork: log(fork),
+  reading: log(reading),
+  followers: log(followers),
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 
