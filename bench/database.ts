@@ -16,7 +16,7 @@ import type { OnProgress } from '../dev/progress'
 import { migrate } from '../log/migrate'
 
 const PASSWORD = 'bench'
-const PASSWORDS = { owner: PASSWORD, writer: PASSWORD, executor: PASSWORD, reader: PASSWORD }
+const PASSWORDS = { owner: PASSWORD, writer: PASSWORD, executor: PASSWORD, reader: PASSWORD, member: PASSWORD }
 
 export interface DatabaseStack {
   folder: string

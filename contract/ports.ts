@@ -12,6 +12,7 @@ import type {
   Outcome,
   Payload,
   Replay,
+  Right,
   StopReason,
   StoredEvent,
   Usage,
@@ -462,7 +463,79 @@ export interface ClientLog {
   importBundle(space: string, bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
   /** An imported session goes on here. */
   adopt(ref: SessionRef, by: Principal, why?: string): Promise<Adopted>
+  readonly sharing: SharingLog
   close(): Promise<void>
+}
+
+/** Who holds which right in a session (DESIGN.md section 9). Times are microseconds since 1970. */
+export interface Grant {
+  grant: string
+  /** Where it was given: the session itself, or an ancestor whose grant covers forks; and the seq of its event there. */
+  session: string
+  seq: number
+  /** Null: whoever has the link. */
+  principal: string | null
+  rights: Right[]
+  forks: boolean
+  label: string | null
+  grantedAt: number
+  grantedBy: string
+  expiresAt: number | null
+  revokedAt: number | null
+}
+
+/** `rights`: over the whole space, beside what grants give. */
+export interface TokenInfo {
+  id: string
+  principal: string
+  rights: ('create' | 'own')[]
+  label: string | null
+  createdAt: number
+  createdBy: string
+  expiresAt: number | null
+  revokedAt: number | null
+}
+
+export interface NewGrant {
+  grant: string
+  principal: string | null
+  rights: Right[]
+  forks: boolean
+  expiresAt?: number
+  label?: string
+  /** The token of a share link, where `principal` is null. Only its hash is sent and kept. */
+  link?: string
+}
+
+/** Grants and tokens. Every change of a session's grants is an event of it, in the same transaction. */
+export interface SharingLog {
+  grant(
+    ref: SessionRef,
+    by: Principal,
+    grant: NewGrant,
+  ): Promise<{
+    status: 'appended' | 'duplicate' | 'session_not_found' | 'inert' | 'stub' | 'idempotency_conflict'
+    seq: number
+  }>
+  /** Where it was given, a grant ends everywhere; in a fork that it reaches, it ends there. */
+  revoke(
+    ref: SessionRef,
+    by: Principal,
+    grant: string,
+  ): Promise<{
+    status: 'appended' | 'duplicate' | 'session_not_found' | 'inert' | 'stub' | 'grant_not_found'
+    seq: number
+  }>
+  /** What reaches the session, those that have ended included. */
+  grants(ref: SessionRef): Promise<Grant[]>
+  /** Only the token's hash is sent and kept. `rights` undefined: the principal keeps those it has. Gives back the token's id. */
+  createToken(
+    space: string,
+    by: Principal,
+    token: { principal: string; token: string; rights?: TokenInfo['rights']; expiresAt?: number; label?: string },
+  ): Promise<string>
+  tokens(space: string): Promise<TokenInfo[]>
+  revokeToken(space: string, id: string): Promise<boolean>
 }
 
 /** What the reconciler reads. */

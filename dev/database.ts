@@ -4,7 +4,7 @@
  */
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
 
-export const GROUPS = ['owner', 'writer', 'executor', 'reader'] as const
+export const GROUPS = ['owner', 'writer', 'executor', 'reader', 'member'] as const
 export type Group = (typeof GROUPS)[number]
 export type Passwords = Record<Group, string>
 

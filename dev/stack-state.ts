@@ -50,6 +50,8 @@ export interface StackAddresses {
   /** The writer's login. */
   databaseUrl: string
   readerUrl: string
+  /** For whoever comes with a token. */
+  memberUrl: string
   /** Null where the database is the user's own. */
   ownerUrl: string | null
   temporal: {

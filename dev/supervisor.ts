@@ -118,7 +118,11 @@ class Supervisor {
     const before = readStack(options.home)
     this.kept = {
       adminPassword: before?.adminPassword ?? secret(),
-      passwords: before?.passwords ?? { owner: secret(), writer: secret(), executor: secret(), reader: secret() },
+      // A stack of before a group was added has no password for it yet.
+      passwords: {
+        ...{ owner: secret(), writer: secret(), executor: secret(), reader: secret(), member: secret() },
+        ...before?.passwords,
+      },
       ports: before?.ports ?? {},
     }
   }
@@ -172,11 +176,11 @@ class Supervisor {
     })
   }
 
-  private async database(): Promise<Pick<StackAddresses, 'databaseUrl' | 'readerUrl' | 'ownerUrl'>> {
+  private async database(): Promise<Pick<StackAddresses, 'databaseUrl' | 'readerUrl' | 'memberUrl' | 'ownerUrl'>> {
     const own = this.env['SAVEFILE_DATABASE_URL']
     if (own) {
       await migrateTheirs(own, this.env['SAVEFILE_OWNER_DATABASE_URL'], this.options.onProgress)
-      return { databaseUrl: own, readerUrl: own, ownerUrl: null }
+      return { databaseUrl: own, readerUrl: own, memberUrl: own, ownerUrl: null }
     }
     const { adminPassword, passwords, ports } = this.kept
     let url = ''
@@ -213,6 +217,7 @@ class Supervisor {
     return {
       databaseUrl: loginUrl(url, DATABASE, 'writer', passwords.writer),
       readerUrl: loginUrl(url, DATABASE, 'reader', passwords.reader),
+      memberUrl: loginUrl(url, DATABASE, 'member', passwords.member),
       ownerUrl,
     }
   }

@@ -15,6 +15,7 @@ import { createFollowLive } from './live'
 import { createNotifier } from './notify'
 import { readEvents, readHead } from './read'
 import { createSession, listSessions, sessionInfo } from './sessions'
+import { createSharingLog } from './sharing'
 import { verify } from './verify'
 
 export interface ClientLogOptions {
@@ -73,6 +74,7 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
       if (result.status === 'adopted') notifier.notify(ref.session)
       return result
     },
+    sharing: createSharingLog(pool),
     async close() {
       following.close()
       live.close()

@@ -12,7 +12,7 @@ import { migrate } from './migrate'
 const FILE = path.join(__dirname, 'sql', 'schema.sql')
 
 const TABLES = `
-  select c.oid, c.relname as name, c.relpersistence = 'u' as unlogged, array_to_string(c.reloptions, ', ') as options, c.relacl::text as acl, pg_get_userbyid(c.relowner) as owner
+  select c.oid, c.relname as name, c.relpersistence = 'u' as unlogged, array_to_string(c.reloptions, ', ') as options, c.relacl::text as acl, pg_get_userbyid(c.relowner) as owner, c.relrowsecurity as secured
   from pg_class c where c.relnamespace = 'savefile'::regnamespace and c.relkind in ('r', 'p') order by c.relname collate "C"`
 const COLUMNS = `
   select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as required, pg_get_expr(d.adbin, d.adrelid) as value
@@ -26,6 +26,12 @@ const INDEXES = `
   where i.indrelid = $1 and not exists (select from pg_constraint k where k.conindid = i.indexrelid) order by i.indexrelid::regclass::text collate "C"`
 const TRIGGERS = `
   select pg_get_triggerdef(oid) as definition, tgenabled as enabled from pg_trigger where tgrelid = $1 and not tgisinternal order by tgname collate "C"`
+const POLICIES = `
+  select p.polname as name, p.polcmd as command, p.polpermissive as permissive, pg_get_expr(p.polqual, p.polrelid) as qual, pg_get_expr(p.polwithcheck, p.polrelid) as with_check,
+    (select string_agg(r.rolname, ', ' order by r.rolname collate "C") from pg_roles r where r.oid = any (p.polroles)) as roles
+  from pg_policy p where p.polrelid = $1 order by p.polname collate "C"`
+const COLUMN_GRANTS = `
+  select a.attname as name, a.attacl::text as acl from pg_attribute a where a.attrelid = $1 and a.attacl is not null and a.attnum > 0 order by a.attnum`
 const FUNCTIONS = `
   select pg_get_functiondef(p.oid) as definition, p.proacl::text as acl from pg_proc p
   where p.pronamespace = 'savefile'::regnamespace order by p.oid::regprocedure::text collate "C"`
@@ -65,7 +71,14 @@ export async function dumpSchema(db: Pick<Client, 'query'>): Promise<string> {
     for (const k of await rows(CONSTRAINTS, [table['oid']])) lines.push(`  constraint ${k['name']} ${k['definition']}`)
     for (const i of await rows(INDEXES, [table['oid']])) lines.push(`  ${i['definition']}`)
     for (const t of await rows(TRIGGERS, [table['oid']])) lines.push(`  ${t['definition']} -- enabled: ${t['enabled']}`)
+    if (table['secured']) lines.push('  row level security')
+    for (const p of await rows(POLICIES, [table['oid']]))
+      lines.push(
+        `  policy ${p['name']} ${p['permissive'] ? 'permissive' : 'restrictive'} for ${p['command']} to ${p['roles']} using ${p['qual']}${p['with_check'] ? ` with check ${p['with_check']}` : ''}`,
+      )
     lines.push(`  grants ${grants(table['acl'] ?? null)}`)
+    for (const c of await rows(COLUMN_GRANTS, [table['oid']]))
+      lines.push(`  grants on ${c['name']} ${grants(c['acl'] ?? null)}`)
     parts.push(lines.join('\n'))
   }
   for (const f of await rows(FUNCTIONS))

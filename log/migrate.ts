@@ -12,7 +12,14 @@ const FOLDER = path.join(__dirname, 'sql')
 const FILE = /^(\d{6})\.sql$/
 /** 'save' in ASCII: which lock, among those of this database. */
 const LOCK = 0x73617665
-const ROLES = ['savefile_owner', 'savefile_writer', 'savefile_executor', 'savefile_reader']
+const ROLES = [
+  'savefile_owner',
+  'savefile_writer',
+  'savefile_executor',
+  'savefile_reader',
+  'savefile_member',
+  'savefile_backup',
+]
 
 interface Migration {
   n: number

@@ -94,6 +94,10 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
       {},
       { cause: error },
     )
+  if (code === FORBIDDEN) return forbidden((error as { detail?: string }).detail ?? '')
+  // What the database refuses to take from whoever comes without our client.
+  if (code === '22023' && (error as Error).message.startsWith('savefile: '))
+    return new SavefileError('invalid_input', (error as Error).message.slice('savefile: '.length), {}, { cause: error })
   if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))
     return new SavefileError(
       'database_older',
@@ -102,6 +106,17 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
       { cause: error },
     )
   return error
+}
+
+/** `savefile.forbid` raises it. */
+const FORBIDDEN = 'SF403'
+
+function forbidden(missing: string): SavefileError {
+  const message =
+    missing === 'token'
+      ? 'The token does not count: it is unknown, or it has expired or been revoked. Ask whoever gave it for another.'
+      : `The token has not the right to do this: it takes "${missing}". An owner of the session can grant it.`
+  return new SavefileError('forbidden', message, { missing })
 }
 
 /** Names host and port, never user or password. */

@@ -29,7 +29,7 @@ test('every test file has a database of its own, and every login is in its group
 
 test('many set-ups at once make the same roles without a failure', async () => {
   const cluster = String(process.env['SAVEFILE_TEST_PG_URL'])
-  const passwords = { owner: 'test', writer: 'test', executor: 'test', reader: 'test' }
+  const passwords = { owner: 'test', writer: 'test', executor: 'test', reader: 'test', member: 'test' }
   const setUp = () => makeOwnerLogin(cluster, passwords).then(() => makeLogins(cluster, passwords))
   await expect(Promise.all(Array.from({ length: 8 }, setUp))).resolves.toHaveLength(8)
 })

@@ -155,7 +155,7 @@ test('pids that are other processes by now are left alone', async () => {
   const bystander = spawn('/bin/sleep', ['60'], { stdio: 'ignore' })
   try {
     const stale = { pid: Number(bystander.pid), started: 'before the reboot' }
-    const passwords = { owner: 'a', writer: 'b', executor: 'c', reader: 'd' }
+    const passwords = { owner: 'a', writer: 'b', executor: 'c', reader: 'd', member: 'e' }
     const common = { v: 1 as const, version: ownVersion(), adminPassword: 'x', passwords, ports: {} }
     writeStack(home, {
       ...common,

@@ -164,12 +164,16 @@ describe('a fork', () => {
     expect(await log.executor.look(fork, 1, null)).toMatchObject({ snapshot: null })
   })
 
-  it('reads the blobs of its parent, which a stranger does not', async () => {
+  it('reads the blobs that its parent had at the fork, which a stranger does not', async () => {
     const parent = await log.begin()
     const { hash } = await log.client.writeBlob(parent, Buffer.from('secret'), 'text/plain')
+    await log.client.input(parent, ANN, 'said', say('this refers to it'))
     const fork = { space, session: `${parent.session}-f` }
-    await log.client.fork(parent, 2, fork.session, ANN, {})
+    await log.client.fork(parent, 3, fork.session, ANN, {})
     expect(Buffer.from(await log.client.readBlob(fork, hash)).toString()).toBe('secret')
+    const earlier = { space, session: `${parent.session}-e` }
+    await log.client.fork(parent, 2, earlier.session, ANN, {})
+    await expect(log.client.readBlob(earlier, hash)).rejects.toMatchObject({ code: 'blob_not_found' })
     const stranger = await log.begin()
     await expect(log.client.readBlob(stranger, hash)).rejects.toMatchObject({ code: 'blob_not_found' })
   })

@@ -15,6 +15,7 @@ export interface TestDatabase {
   writerUrl: string
   executorUrl: string
   readerUrl: string
+  memberUrl: string
   /** Ends whoever is still connected. */
   drop(): Promise<void>
 }
@@ -49,6 +50,7 @@ async function create(template: string): Promise<TestDatabase> {
     writerUrl: as('writer'),
     executorUrl: as('executor'),
     readerUrl: as('reader'),
+    memberUrl: as('member'),
     drop: () =>
       withClient(
         cluster,

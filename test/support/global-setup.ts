@@ -76,6 +76,7 @@ async function postgres(folder: string, guard: ChildProcess): Promise<void> {
     writer: TEST_PASSWORD,
     executor: TEST_PASSWORD,
     reader: TEST_PASSWORD,
+    member: TEST_PASSWORD,
   }
   await makeOwnerLogin(server.url, passwords)
   await makeDatabase(server.url, TEMPLATE)

@@ -106,7 +106,10 @@ export async function ownPostgres(): Promise<OwnPostgres> {
       onSpawn: folder.watch,
     })
   let server = await launch()
-  const passwords = { owner: TEST_PASSWORD, writer: TEST_PASSWORD, executor: TEST_PASSWORD, reader: TEST_PASSWORD }
+  const passwords = {
+    ...{ owner: TEST_PASSWORD, writer: TEST_PASSWORD, executor: TEST_PASSWORD },
+    ...{ reader: TEST_PASSWORD, member: TEST_PASSWORD },
+  }
   await makeOwnerLogin(server.url, passwords)
   await makeDatabase(server.url, 'savefile')
   await migrate(loginUrl(server.url, 'savefile', 'owner', TEST_PASSWORD))
@@ -115,7 +118,7 @@ export async function ownPostgres(): Promise<OwnPostgres> {
   return {
     db: {
       ...{ name: 'savefile', adminUrl: urlOf(server.url, 'savefile'), ownerUrl: as('owner') },
-      ...{ writerUrl: as('writer'), executorUrl: as('executor'), readerUrl: as('reader') },
+      ...{ writerUrl: as('writer'), executorUrl: as('executor'), readerUrl: as('reader'), memberUrl: as('member') },
       async drop() {
         await server.stop()
         folder.remove()
