@@ -1,13 +1,18 @@
 -- Made by log/dump-schema.ts from a migrated database: changed by migrations only, and compared in CI.
 
-schema savefile, owner savefile_owner: savefile_executor=U savefile_reader=U savefile_writer=U
+schema savefile, owner savefile_owner: savefile_backup=U savefile_executor=U savefile_member=U savefile_reader=U savefile_writer=U
 
 table savefile.blob_refs, owner savefile_owner
   space_id text not null
   session_id text not null
   hash text not null
+  seq bigint not null default 0
   constraint blob_refs_pkey PRIMARY KEY (space_id, session_id, hash)
-  grants savefile_writer=r
+  CREATE INDEX blob_refs_of_blob ON savefile.blob_refs USING btree (space_id, hash)
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.blobs, owner savefile_owner
   space_id text not null
@@ -17,7 +22,22 @@ table savefile.blobs, owner savefile_owner
   content bytea not null
   constraint blobs_pkey PRIMARY KEY (space_id, hash)
   CREATE TRIGGER immutable BEFORE UPDATE OR TRUNCATE ON savefile.blobs FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (EXISTS ( SELECT
+   FROM savefile.blob_refs r
+  WHERE ((r.space_id = blobs.space_id) AND (r.hash = blobs.hash)))))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
+
+table savefile.definition_offers, owner savefile_owner
+  space_id text not null
+  hash text not null
+  principal text not null
+  constraint definition_offers_pkey PRIMARY KEY (space_id, hash, principal)
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (principal = ( SELECT savefile.token_principal() AS token_principal)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.definitions, owner savefile_owner
   space_id text not null
@@ -25,7 +45,15 @@ table savefile.definitions, owner savefile_owner
   body bytea not null
   constraint definitions_pkey PRIMARY KEY (space_id, hash)
   CREATE TRIGGER immutable BEFORE UPDATE OR TRUNCATE ON savefile.definitions FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (EXISTS ( SELECT
+   FROM savefile.session_definitions d
+  WHERE ((d.space_id = definitions.space_id) AND (d.definition = definitions.hash)))))
+  policy offered permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (EXISTS ( SELECT
+   FROM savefile.definition_offers o
+  WHERE ((o.space_id = definitions.space_id) AND (o.hash = definitions.hash)))))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 unlogged table savefile.draft_deltas, owner savefile_owner
   space_id text not null
@@ -36,7 +64,10 @@ unlogged table savefile.draft_deltas, owner savefile_owner
   kind text not null
   body text not null
   constraint draft_deltas_pkey PRIMARY KEY (space_id, session_id, step, token, n)
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.drafts, owner savefile_owner (fillfactor=50)
   space_id text not null
@@ -59,7 +90,15 @@ table savefile.drafts, owner savefile_owner (fillfactor=50)
   constraint drafts_size CHECK ((octet_length(payload) <= 4194304))
   constraint drafts_state CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'closed'::text])))
   CREATE INDEX drafts_born ON savefile.drafts USING btree (space_id, session_id, born)
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_writer=r
+  grants on space_id savefile_member=r savefile_reader=r
+  grants on session_id savefile_member=r savefile_reader=r
+  grants on step savefile_member=r savefile_reader=r
+  grants on token savefile_member=r savefile_reader=r
+  grants on state savefile_member=r savefile_reader=r
 
 table savefile.events, owner savefile_owner
   space_id text not null
@@ -79,7 +118,10 @@ table savefile.events, owner savefile_owner
   constraint events_size CHECK ((octet_length(payload) <= 4194304))
   CREATE INDEX events_children ON savefile.events USING btree (space_id, session_id, seq) WHERE (type = 'child_started'::text)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.events FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.evidence, owner savefile_owner
   space_id text not null
@@ -88,7 +130,25 @@ table savefile.evidence, owner savefile_owner
   token text not null
   payload bytea not null
   constraint evidence_pkey PRIMARY KEY (space_id, session_id, call, token)
-  grants savefile_writer=r
+  grants savefile_backup=r savefile_writer=r
+
+table savefile.grants, owner savefile_owner
+  space_id text not null
+  grant_id text not null
+  session_id text not null
+  seq bigint not null
+  principal text
+  rights text[] not null
+  forks boolean not null
+  label text
+  granted_at bigint not null
+  granted_by text not null
+  expires_at bigint
+  revoked_at bigint
+  constraint grants_pkey PRIMARY KEY (space_id, grant_id)
+  constraint grants_rights CHECK (((rights <@ ARRAY['read'::text, 'extend'::text, 'approve'::text, 'fork'::text, 'own'::text]) AND (rights <> '{}'::text[])))
+  CREATE INDEX grants_of_principal ON savefile.grants USING btree (space_id, principal)
+  grants savefile_backup=r savefile_writer=r
 
 table savefile.lineage, owner savefile_owner
   space_id text not null
@@ -98,14 +158,43 @@ table savefile.lineage, owner savefile_owner
   hi bigint not null
   constraint lineage_pkey PRIMARY KEY (space_id, session_id, lo)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.lineage FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
-  grants savefile_writer=r
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.migrations, owner savefile_owner
   n integer not null
   name text not null
   applied_at timestamp with time zone not null default now()
   constraint migrations_pkey PRIMARY KEY (n)
-  grants savefile_executor=r savefile_reader=r savefile_writer=r
+  grants savefile_backup=r savefile_executor=r savefile_member=r savefile_reader=r savefile_writer=r
+
+table savefile.principals, owner savefile_owner
+  space_id text not null
+  principal text not null
+  rights text[] not null default '{}'::text[]
+  created_at bigint not null
+  created_by text not null
+  constraint principals_pkey PRIMARY KEY (space_id, principal)
+  constraint principals_rights CHECK ((rights <@ ARRAY['create'::text, 'own'::text]))
+  grants savefile_backup=r savefile_writer=r
+
+table savefile.queue_logins, owner savefile_owner
+  login name not null
+  space_id text not null
+  queue text not null
+  constraint queue_logins_pkey PRIMARY KEY (login, space_id)
+  grants savefile_backup=r savefile_writer=r
+
+table savefile.reach, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  grant_id text not null
+  revoked_at bigint
+  constraint reach_pkey PRIMARY KEY (space_id, session_id, grant_id)
+  CREATE INDEX reach_of_grant ON savefile.reach USING btree (space_id, grant_id)
+  grants savefile_backup=r savefile_writer=r
 
 table savefile.session_definitions, owner savefile_owner
   space_id text not null
@@ -113,7 +202,11 @@ table savefile.session_definitions, owner savefile_owner
   seq bigint not null
   definition text not null
   constraint session_definitions_pkey PRIMARY KEY (space_id, session_id, seq)
-  grants savefile_writer=r
+  CREATE INDEX session_definitions_of_definition ON savefile.session_definitions USING btree (space_id, definition)
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.sessions, owner savefile_owner (fillfactor=60)
   space_id text not null
@@ -149,7 +242,11 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
   CREATE TRIGGER custody BEFORE UPDATE ON savefile.sessions FOR EACH ROW WHEN (((old.custody = ANY (ARRAY['inert'::text, 'stub'::text])) AND (new.custody = old.custody) AND (new.head <> old.head))) EXECUTE FUNCTION savefile.refuse_to_extend() -- enabled: A
-  grants savefile_writer=r
+  CREATE TRIGGER reach_fork AFTER INSERT ON savefile.sessions FOR EACH ROW WHEN ((new.parent_id IS NOT NULL)) EXECUTE FUNCTION savefile.reach_fork() -- enabled: O
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
 table savefile.snapshots, owner savefile_owner
   space_id text not null
@@ -158,7 +255,39 @@ table savefile.snapshots, owner savefile_owner
   seq bigint not null
   state text not null
   constraint snapshots_pkey PRIMARY KEY (space_id, session_id, reducer_version, seq)
-  grants savefile_writer=r
+  grants savefile_backup=r savefile_writer=r
+
+table savefile.tokens, owner savefile_owner
+  hash bytea not null
+  space_id text not null
+  token_id text not null
+  principal text
+  grant_id text
+  label text
+  created_at bigint not null
+  created_by text not null
+  expires_at bigint
+  revoked_at bigint
+  constraint tokens_hash CHECK ((octet_length(hash) = 32))
+  constraint tokens_of_one CHECK (((principal IS NULL) <> (grant_id IS NULL)))
+  constraint tokens_pkey PRIMARY KEY (hash)
+  CREATE UNIQUE INDEX tokens_named ON savefile.tokens USING btree (space_id, token_id)
+  grants savefile_backup=r
+
+CREATE OR REPLACE FUNCTION savefile.add_beside(p_session savefile.sessions, p_type text, p_actor text, p_key text, p_payload text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  at bigint := greatest(savefile.now_us(), p_session.head_at);
+  h bytea := savefile.add_event(p_session.space_id, p_session.session_id, p_session.head + 1, p_session.head_hash, at, p_type, 1, p_actor, p_key,
+    convert_to(p_payload, 'UTF8'));
+begin
+  update savefile.sessions x set head = p_session.head + 1, head_hash = h, head_at = at, updated_at = at
+  where x.space_id = p_session.space_id and x.session_id = p_session.session_id;
+  return p_session.head + 1;
+end $function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.add_event(p_space text, p_session text, p_seq bigint, p_prev bytea, p_at bigint, p_type text, p_v integer, p_actor text, p_key text, p_payload bytea)
  RETURNS bytea
@@ -346,6 +475,150 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.call_spec(p_space text, p_session text, p_call text, OUT call json, OUT tool json)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select b.value, t.value
+  from savefile.lineage l
+  join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq between l.lo and l.hi
+    and e.key = 'x:model@' || substring(p_call from ':([0-9]+)[.][0-9]+$') and e.type = 'model_answered' and e.kid is null
+  cross join lateral (select convert_from(e.payload, 'UTF8')::json as body) p
+  cross join lateral json_array_elements(p.body -> 'blocks') b
+  join savefile.definitions d on d.space_id = p_space and d.hash = p.body -> 'manifest' ->> 'definition'
+  cross join lateral json_array_elements(convert_from(d.body, 'UTF8')::json -> 'tools') t
+  where l.space_id = p_space and l.session_id = p_session
+    and b.value ->> 'type' = 'tool_call' and b.value ->> 'call' = p_call and t.value ->> 'name' = b.value ->> 'name'
+  limit 1
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_blocks(p_space text, p_session text, p_blocks json)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  b json; r json; kind text;
+begin
+  if json_typeof(p_blocks) is distinct from 'array' then perform savefile.not_valid('blocks is no array'); end if;
+  for b in select value from json_array_elements(p_blocks) loop
+    kind := case when json_typeof(b) = 'object' then b ->> 'type' end;
+    if kind = 'text' then
+      perform savefile.check_keys('a text block', b, '{type,text}', '{blob,normalised}');
+      perform savefile.check_types('a text block', b, 'string', '{text}');
+      if (b -> 'normalised') is not null and (b ->> 'normalised') !~ '^[1-9][0-9]{0,14}$' then perform savefile.not_valid('normalised is no count'); end if;
+    elsif kind = 'image' then
+      perform savefile.check_keys('an image block', b, '{type,blob}', '{}');
+    elsif kind = 'file' then
+      perform savefile.check_keys('a file block', b, '{type,blob}', '{name,kept}');
+      perform savefile.check_types('a file block', b, 'string', '{name}');
+      perform savefile.check_types('a file block', b, 'boolean', '{kept}');
+    elsif kind = 'structured' then
+      perform savefile.check_keys('a structured block', b, '{type,json}', '{}');
+      perform savefile.check_types('a structured block', b, 'string', '{json}');
+    else
+      perform savefile.not_valid('people write text, image, file and structured blocks');
+    end if;
+    r := b -> 'blob';
+    if r is not null then
+      perform savefile.check_keys('a blob', r, '{hash,bytes,mediaType}', '{}');
+      perform savefile.check_types('a blob', r, 'string', '{hash,mediaType}');
+      if (r ->> 'bytes') !~ '^(0|[1-9][0-9]{0,14})$' or json_typeof(r -> 'bytes') <> 'number' then perform savefile.not_valid('a blob has bytes'); end if;
+      perform from savefile.lineage l
+      join savefile.blob_refs x on x.space_id = l.space_id and x.session_id = l.src and x.hash = r ->> 'hash' and x.seq <= l.hi
+      where l.space_id = p_space and l.session_id = p_session;
+      if not found then perform savefile.not_valid('the session does not refer to that blob'); end if;
+    end if;
+  end loop;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_keys(p_what text, p json, p_needed text[], p_optional text[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  keys text[];
+begin
+  if p is null or json_typeof(p) <> 'object' then perform savefile.not_valid(p_what || ' is not an object'); end if;
+  keys := array(select json_object_keys(p));
+  if not keys @> p_needed or not keys <@ (p_needed || p_optional) or cardinality(keys) <> (select count(distinct k) from unnest(keys) k) then
+    perform savefile.not_valid(p_what || ' does not have the fields that it must have, or others');
+  end if;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_payload(p_space text, p_session text, p_type text, p_subject text, p_definition text, p json)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  case p_type
+    when 'message_received' then
+      perform savefile.check_keys(p_type, p, '{blocks,delivery}', '{}');
+      if coalesce(p ->> 'delivery', '') not in ('queue', 'steer', 'interrupt') then perform savefile.not_valid('no such delivery'); end if;
+      perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+    when 'approval_resolved' then
+      perform savefile.check_keys(p_type, p, '{call,decision}', '{scope,note,args}');
+      perform savefile.check_types(p_type, p, 'string', '{call,decision,scope,note,args}');
+      if p ->> 'decision' not in ('allow', 'deny') or p ->> 'scope' not in ('once', 'session') then perform savefile.not_valid('no such decision'); end if;
+      if p ->> 'args' is not null and json_typeof((p ->> 'args')::json) <> 'object' then perform savefile.not_valid('args is no object'); end if;
+    when 'tool_finished' then
+      perform savefile.check_keys(p_type, p, '{call,tool,outcome,blocks}', '{code}');
+      perform savefile.check_types(p_type, p, 'string', '{call,tool,outcome,code}');
+      if p ->> 'outcome' not in ('ok', 'error') then perform savefile.not_valid('a deferred call ends ok or with an error'); end if;
+      perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+    when 'result_arrived_late' then
+      perform savefile.check_keys(p_type, p, '{call,tool,outcome,blocks}', '{}');
+      perform savefile.check_types(p_type, p, 'string', '{call,tool,outcome}');
+      if p ->> 'outcome' not in ('ok', 'error') then perform savefile.not_valid('a deferred call ends ok or with an error'); end if;
+      perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+    when 'definition_changed' then
+      perform savefile.check_keys(p_type, p, '{definition,from,changed}', '{why}');
+      perform savefile.check_types(p_type, p, 'string', '{definition,from,why}');
+      perform savefile.check_types(p_type, p, 'array', '{changed}');
+      if exists (select from json_array_elements(p -> 'changed') c where json_typeof(c) <> 'string') or p ->> 'from' !~ '^sha256:[0-9a-f]{64}$' then
+        perform savefile.not_valid('what changed is no list of names');
+      end if;
+    when 'session_closed' then
+      perform savefile.check_keys(p_type, p, '{}', '{reason}');
+      perform savefile.check_types(p_type, p, 'string', '{reason}');
+    else
+      perform savefile.not_valid('a person does not append ' || p_type);
+  end case;
+  if p ->> 'call' is distinct from p_subject and p_type in ('approval_resolved', 'tool_finished', 'result_arrived_late')
+    or p_type = 'definition_changed' and p ->> 'definition' is distinct from p_definition then
+    perform savefile.not_valid('the payload says another thing than its arguments');
+  end if;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_principal(p_principal text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+begin
+  if p_principal !~ '^[\x21-\x7e]{1,200}$' then
+    raise exception 'savefile: a principal is 1 to 200 printable ASCII characters without spaces' using errcode = 'invalid_parameter_value';
+  end if;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_types(p_what text, p json, p_type text, p_fields text[])
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  f text;
+begin
+  foreach f in array p_fields loop
+    if json_typeof(p -> f) <> p_type then perform savefile.not_valid(p_what || '.' || f || ' is no ' || p_type); end if;
+  end loop;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.claim_draft(p_space text, p_session text, p_epoch bigint, p_step text, p_token text, p_safe boolean, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -492,10 +765,33 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.create_token(p_space text, p_actor text, p_principal text, p_rights text[], p_hash bytea, p_expires bigint, p_label text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  id text := 't' || substr(replace(gen_random_uuid()::text, '-', ''), 1, 12);
+begin
+  perform savefile.check_principal(p_principal);
+  -- The holder of a share link is called link:<grant>, and nobody else is.
+  if p_principal like 'link:%' or p_principal is null then
+    raise exception 'savefile: no principal is called so' using errcode = 'invalid_parameter_value';
+  end if;
+  insert into savefile.principals (space_id, principal, rights, created_at, created_by)
+  values (p_space, p_principal, coalesce(p_rights, '{}'), savefile.now_us(), p_actor)
+  on conflict (space_id, principal) do update set rights = coalesce(p_rights, principals.rights);
+  insert into savefile.tokens (hash, space_id, token_id, principal, label, created_at, created_by, expires_at)
+  values (p_hash, p_space, id, p_principal, p_label, savefile.now_us(), p_actor, p_expires);
+  return id;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.definition_at(p_space text, p_session text, p_seq bigint)
  RETURNS text
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
   select y.definition from savefile.lineage l
@@ -506,7 +802,7 @@ AS $function$
   where l.space_id = p_space and l.session_id = p_session
   order by y.seq desc limit 1
 $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.event_hash(prev_hash bytea, session_id text, seq bigint, type text, v integer, at bigint, actor text, key text, kid text, payload bytea)
  RETURNS bytea
@@ -526,7 +822,127 @@ AS $function$
     || int4send(octet_length(coalesce(kid, ''))) || convert_to(coalesce(kid, ''), 'UTF8')
     || '\x00000020'::bytea || sha256(payload))
 $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_beat(p_space text, p_session text, p_call text, p_token text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not savefile.executor_holds(p_space, p_session, p_call, p_token) then return false; end if;
+  return exists (select from savefile.beat(array[p_space], array[p_session], array['tool@' || p_call], array[p_token]));
+end $function$
+-- grants savefile_executor=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_claim(p_space text, p_session text, p_epoch bigint, p_call text, p_token text, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint, OUT tool text, OUT args text, OUT idempotency_key text, OUT timeout_ms bigint, OUT work_folder text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  c record;
+begin
+  select * into c from savefile.queue_call(p_space, p_session, p_call);
+  if c.started is null then status := 'call_not_found'; return; end if;
+  if savefile.lineage_seq(p_space, p_session, 'x:result:' || p_call) is not null then status := 'finished'; return; end if;
+  select d.status, d.attempt, d.attempts, d.retry_us into status, attempt, attempts, retry_us
+  from savefile.claim_draft(p_space, p_session, p_epoch, 'tool@' || p_call, p_token,
+    coalesce((c.tool ->> 'readOnly')::boolean, false) or coalesce((c.tool ->> 'idempotent')::boolean, false), p_ttl) d;
+  if status <> 'claimed' then return; end if;
+  tool := c.tool ->> 'name';
+  args := coalesce((
+    select convert_from(e.payload, 'UTF8')::json ->> 'args' from savefile.lineage l
+    join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = 'x:approval:' || p_call and e.seq between l.lo and l.hi and e.kid is null
+    where l.space_id = p_space and l.session_id = p_session order by e.seq desc limit 1), c.call ->> 'args');
+  idempotency_key := c.started ->> 'idempotencyKey';
+  timeout_ms := (c.tool ->> 'timeoutMs')::bigint;
+  work_folder := (
+    select w.folder from savefile.lineage l
+    join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key in ('x:created', 'x:forked') and e.seq between l.lo and l.hi and e.kid is null
+    cross join lateral (select convert_from(e.payload, 'UTF8')::json ->> 'workFolder' as folder) w
+    where l.space_id = p_space and l.session_id = p_session and w.folder is not null order by e.seq desc limit 1);
+end $function$
+-- grants savefile_executor=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_finish(p_space text, p_session text, p_call text, p_token text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  c record;
+  p json := p_payload::json;
+begin
+  select * into c from savefile.queue_call(p_space, p_session, p_call);
+  if c.started is null then return 'call_not_found'; end if;
+  perform p_payload::jsonb;
+  perform savefile.check_keys('tool_finished', p, '{call,tool,outcome,blocks}', '{code,ms}');
+  perform savefile.check_types('tool_finished', p, 'string', '{call,tool,outcome,code}');
+  perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+  if p_v <> 1 or p ->> 'call' <> p_call or p ->> 'tool' <> c.tool ->> 'name' or p ->> 'outcome' not in ('ok', 'error', 'cancelled')
+    or coalesce(p ->> 'ms', '0') !~ '^(0|[1-9][0-9]{0,14})$' then
+    perform savefile.not_valid('the result is not of this call, or does not validate');
+  end if;
+  perform from savefile.drafts d where d.space_id = p_space and d.session_id = p_session and d.step = 'tool@' || p_call;
+  if not found then return 'refused'; end if;
+  return savefile.finish_draft(p_space, p_session, 'tool@' || p_call, p_token, 'tool_finished', p_v, p_payload);
+end $function$
+-- grants savefile_executor=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_holds(p_space text, p_session text, p_call text, p_token text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select (savefile.queue_call(p_space, p_session, p_call)).started is not null and exists (
+    select from savefile.drafts d
+    where d.space_id = p_space and d.session_id = p_session and d.step = 'tool@' || p_call and d.token = p_token and d.state = 'running')
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.executor_output(p_space text, p_session text, p_call text, p_token text, p_n bigint, p_body text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not savefile.executor_holds(p_space, p_session, p_call, p_token) then return false; end if;
+  perform savefile.write_deltas(array[p_space], array[p_session], array['tool@' || p_call], array[p_token], array[p_n], array['output'], array[p_body]);
+  return true;
+end $function$
+-- grants savefile_executor=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_put_blob(p_space text, p_session text, p_call text, p_token text, p_media_type text, p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not savefile.executor_holds(p_space, p_session, p_call, p_token) then return null; end if;
+  if octet_length(p_content) > 67108864 then perform savefile.not_valid('a blob has at most 67108864 bytes'); end if;
+  return savefile.put_blob(p_space, p_session, p_media_type, p_content);
+end $function$
+-- grants savefile_executor=X
+
+CREATE OR REPLACE FUNCTION savefile.executor_release(p_space text, p_session text, p_call text, p_token text, p_why text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not savefile.executor_holds(p_space, p_session, p_call, p_token) then return false; end if;
+  if p_why not in ('cut_off', 'timeout', 'internal') then perform savefile.not_valid('why is cut_off, timeout or internal'); end if;
+  perform savefile.release_draft(p_space, p_session, 'tool@' || p_call, p_token, p_why);
+  return true;
+end $function$
+-- grants savefile_executor=X
 
 CREATE OR REPLACE FUNCTION savefile.field(bytes bytea)
  RETURNS bytea
@@ -535,7 +951,7 @@ CREATE OR REPLACE FUNCTION savefile.field(bytes bytea)
 AS $function$
   select case when bytes is null then '\x00000000'::bytea else int4send(octet_length(bytes)) || bytes end
 $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.field(t text)
  RETURNS bytea
@@ -544,7 +960,7 @@ CREATE OR REPLACE FUNCTION savefile.field(t text)
 AS $function$
   select case when t is null then '\x00000000'::bytea else int4send(octet_length(t)) || convert_to(t, 'UTF8') end
 $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.finish_and_append(p_space text, p_session text, p_step text, p_token text, p_type text, p_v integer, p_payload text, p_epoch bigint, p_head bigint, p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[], p_state text, p_due bigint, OUT finished text, OUT status text, OUT head bigint, OUT seqs bigint[])
  RETURNS record
@@ -591,6 +1007,15 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.forbid(p_missing text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'savefile: forbidden' using errcode = 'SF403', detail = p_missing;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
  RETURNS text
  LANGUAGE plpgsql
@@ -631,19 +1056,96 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.full_rights(p_rights text[])
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+  select case
+    when 'own' = any (p_rights) then array['read', 'extend', 'approve', 'fork', 'own']
+    else array(select r from unnest(array['read', 'extend', 'approve', 'fork']) with ordinality o (r, n)
+      where r = any (p_rights) or (r = 'read' and p_rights && array['approve', 'fork']) order by n) end
+$function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.get_blob(p_space text, p_session text, p_hash text)
  RETURNS bytea
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
   select b.content from savefile.blobs b
   where b.space_id = p_space and b.hash = p_hash and exists (
     select from savefile.lineage l
-    join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = p_hash
+    join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = p_hash and r.seq <= l.hi
     where l.space_id = p_space and l.session_id = p_session)
 $function$
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.grant_session(p_space text, p_session text, p_actor text, p_grant text, p_principal text, p_rights text[], p_forks boolean, p_expires bigint, p_label text, p_link bytea, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  g savefile.grants;
+  rights text[] := savefile.full_rights(p_rights);
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  if p_grant !~ '^[a-z0-9]{1,64}$' then raise exception 'savefile: a grant''s id is 1 to 64 of a-z and 0-9'; end if;
+  if (p_principal is null) <> (p_link is not null) then raise exception 'savefile: a grant is to a principal, or a link'; end if;
+  if cardinality(rights) = 0 or not p_rights <@ array['read', 'extend', 'approve', 'fork', 'own'] then
+    raise exception 'savefile: rights are read, extend, approve, fork, own';
+  end if;
+  perform savefile.check_principal(p_principal);
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
+  select * into g from savefile.grants x where x.space_id = p_space and x.grant_id = p_grant;
+  if found then
+    seq := g.seq;
+    status := case when (g.session_id, g.rights, g.forks) = (p_session, rights, p_forks) and g.principal is not distinct from p_principal
+      and g.expires_at is not distinct from p_expires then 'duplicate' else 'idempotency_conflict' end;
+    return;
+  end if;
+  seq := savefile.add_beside(s, 'granted', p_actor, 'x:granted:' || p_grant,
+    '{"grant":' || to_json(p_grant) || ',"principal":' || coalesce(to_json(p_principal)::text, 'null') || ',"rights":' || to_json(rights)
+    || ',"forks":' || p_forks || coalesce(',"expiresAt":' || p_expires, '') || coalesce(',"label":' || to_json(p_label), '') || '}');
+  insert into savefile.grants (space_id, grant_id, session_id, seq, principal, rights, forks, label, granted_at, granted_by, expires_at)
+  values (p_space, p_grant, p_session, seq, p_principal, rights, p_forks, p_label, savefile.now_us(), p_actor, p_expires);
+  insert into savefile.reach (space_id, session_id, grant_id) values (p_space, p_session, p_grant);
+  if p_link is not null then
+    insert into savefile.tokens (hash, space_id, token_id, grant_id, label, created_at, created_by, expires_at)
+    values (p_link, p_space, 'link-' || p_grant, p_grant, p_label, savefile.now_us(), p_actor, p_expires);
+  end if;
+  status := 'appended';
+end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.held_grants(p_space text, p_principal text, p_grant text)
+ RETURNS TABLE(session_id text, rights text[])
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select r.session_id, g.rights from savefile.grants g
+  join savefile.reach r on r.space_id = g.space_id and r.grant_id = g.grant_id and r.revoked_at is null
+  where g.space_id = p_space and g.revoked_at is null and (g.expires_at is null or g.expires_at > savefile.now_us())
+    and (g.principal = p_principal or g.grant_id = p_grant)
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.holder(p_token text, OUT space_id text, OUT principal text, OUT grant_id text, OUT space_rights text[])
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select t.space_id, coalesce(t.principal, 'link:' || t.grant_id), t.grant_id, coalesce(p.rights, '{}')
+  from savefile.tokens t left join savefile.principals p on p.space_id = t.space_id and p.principal = t.principal
+  where t.hash = sha256(convert_to(p_token, 'UTF8')) and t.revoked_at is null and (t.expires_at is null or t.expires_at > savefile.now_us())
+$function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.import_begin(p_space text, p_session text, p_stub boolean, p_base text, p_base_seq bigint, p_parent text, p_title text, p_labels text, p_head bigint, p_hash bytea, p_ttl bigint, OUT status text, OUT head bigint, OUT head_hash bytea, OUT custody text)
  RETURNS record
@@ -882,10 +1384,35 @@ begin
 end $function$
 -- grants 
 
+CREATE OR REPLACE FUNCTION savefile.list_grants(p_space text, p_session text)
+ RETURNS TABLE(grant_id text, session_id text, seq bigint, principal text, rights text[], forks boolean, label text, granted_at bigint, granted_by text, expires_at bigint, revoked_at bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select g.grant_id, g.session_id, g.seq, g.principal, g.rights, g.forks, g.label, g.granted_at, g.granted_by, g.expires_at,
+    coalesce(g.revoked_at, r.revoked_at)
+  from savefile.reach r join savefile.grants g on g.space_id = r.space_id and g.grant_id = r.grant_id
+  where r.space_id = p_space and r.session_id = p_session order by g.granted_at, g.grant_id
+$function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.list_tokens(p_space text, p_principal text)
+ RETURNS TABLE(token_id text, principal text, rights text[], label text, created_at bigint, created_by text, expires_at bigint, revoked_at bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select t.token_id, t.principal, p.rights, t.label, t.created_at, t.created_by, t.expires_at, t.revoked_at
+  from savefile.tokens t join savefile.principals p on p.space_id = t.space_id and p.principal = t.principal
+  where t.space_id = p_space and t.principal = coalesce(p_principal, t.principal) order by t.created_at, t.token_id
+$function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.live_since(p_spaces text[], p_sessions text[], p_cspaces text[], p_csessions text[], p_csteps text[], p_ctokens text[], p_cns bigint[])
  RETURNS TABLE(space_id text, session_id text, step text, token text, n bigint, kind text, body text)
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
 begin
@@ -913,7 +1440,7 @@ begin
       order by y.n offset 0) x
     order by 1, 2, 3, 4, 5;
 end $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.look(p_space text, p_session text, p_epoch bigint, p_after bigint, p_reducer integer, p_ttl bigint)
  RETURNS TABLE(kind text, seq bigint, at bigint, n bigint, a text, b text, c text, d text, e text, f text, g text, body text)
@@ -968,6 +1495,283 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.may(p_space text, p_session text, p_rights text[], OUT there boolean, OUT actor text, OUT rights text[], OUT space_rights text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  w record;
+begin
+  select * into w from savefile.speaker(p_space);
+  actor := w.actor;
+  space_rights := w.space_rights;
+  there := w.here;
+  if not there then return; end if;
+  if 'own' = any (space_rights) then
+    rights := savefile.full_rights(array['own']);
+    return;
+  end if;
+  rights := array(
+    select distinct r from savefile.held_grants(p_space, w.principal, w.grant_id) g, unnest(g.rights) r where g.session_id = p_session);
+  there := rights <> '{}';
+  if there and not rights && p_rights then perform savefile.forbid(p_rights[1]); end if;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.may_use(p_space text, p_principal text, p_definition text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform from savefile.definition_offers o where o.space_id = p_space and o.hash = p_definition and o.principal = p_principal;
+  if found then return true; end if;
+  perform set_config('savefile.scope', '', true);
+  return exists (
+    select from savefile.session_definitions d
+    where d.space_id = p_space and d.definition = p_definition
+      and (savefile.token_owns() or d.seq <= (savefile.token_reach() ->> d.session_id)::bigint));
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.member_create_session(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  w record;
+  p json := p_payload::json;
+  status text;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here or not w.space_rights && array['create', 'own'] then perform savefile.forbid('create'); end if;
+  if p_v not between 1 and 99 or p_session !~ '^[a-z0-9][a-z0-9_-]{0,63}$' then perform savefile.not_valid('no such version, or no session''s id'); end if;
+  perform savefile.check_keys('session_created', p, '{definition,origin}', '{title,labels,workFolder}');
+  if p ->> 'definition' is distinct from p_definition or p -> 'origin' ->> 'kind' is distinct from 'new' then
+    perform savefile.not_valid('the payload says another thing than its arguments');
+  end if;
+  if not savefile.may_use(p_space, w.principal, p_definition) then return 'definition_not_found'; end if;
+  status := savefile.create_session(p_space, p_session, w.actor, p_definition, p_title, p_labels, p_v, p_payload);
+  if status = 'created' then
+    perform savefile.grant_session(p_space, p_session, w.actor, savefile.new_grant(), w.principal, '{own}', false, null, null, null);
+  end if;
+  return status;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_create_token(p_space text, p_actor text, p_principal text, p_rights text[], p_hash bytea, p_expires bigint, p_label text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  w record;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here or not 'own' = any (w.space_rights) then perform savefile.forbid('own'); end if;
+  return savefile.create_token(p_space, w.actor, p_principal, p_rights, p_hash, p_expires, p_label);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+  p json := p_payload::json;
+  owns boolean;
+  status text;
+begin
+  select * into m from savefile.may(p_space, p_parent, array['fork']);
+  if not m.there then return 'session_not_found'; end if;
+  owns := 'own' = any (m.rights) or m.space_rights && array['create', 'own'];
+  if p_v not between 1 and 99 or p_child !~ '^[a-z0-9][a-z0-9_-]{0,63}$' then perform savefile.not_valid('no such version, or no session''s id'); end if;
+  if p ->> 'parent' is distinct from p_parent or p ->> 'seq' is distinct from p_seq::text or p ->> 'hash' is distinct from encode(p_hash, 'hex')
+    or p ->> 'definition' is distinct from p_definition then
+    perform savefile.not_valid('the payload says another thing than its arguments');
+  end if;
+  if p_definition is distinct from savefile.definition_at(p_space, p_parent, p_seq) then
+    if not owns then perform savefile.forbid('own'); end if;
+    if not savefile.may_use(p_space, substr(m.actor, 6), p_definition) then return 'definition_not_found'; end if;
+  end if;
+  -- Nor to run again what is not safe to repeat, nor to tell the model what is not so.
+  if not owns and (p ->> 'open' is distinct from 'rule'
+    or exists (select from json_object_keys(p) k where k not in ('parent', 'seq', 'hash', 'definition', 'title', 'labels', 'open', 'quiet'))) then
+    perform savefile.forbid('own');
+  end if;
+  status := savefile.fork_session(p_space, p_parent, p_seq, p_hash, p_child, m.actor, p_definition, p_title, p_labels, p_v, p_payload);
+  if status = 'created' then
+    perform savefile.grant_session(p_space, p_child, m.actor, savefile.new_grant(), substr(m.actor, 6),
+      case when owns then array['own'] when 'approve' = any (m.rights) then array['read', 'extend', 'approve', 'fork'] else array['read', 'extend', 'fork'] end,
+      false, null, null, null);
+  end if;
+  return status;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_grant_session(p_space text, p_session text, p_actor text, p_grant text, p_principal text, p_rights text[], p_forks boolean, p_expires bigint, p_label text, p_link bytea, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+begin
+  select * into m from savefile.may(p_space, p_session, array['own']);
+  if not m.there then status := 'session_not_found'; return; end if;
+  select g.status, g.seq into status, seq
+  from savefile.grant_session(p_space, p_session, m.actor, p_grant, p_principal, p_rights, p_forks, p_expires, p_label, p_link) g;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_input(p_space text, p_session text, p_actor text, p_key text, p_type text, p_v integer, p_subject text, p_payload text, p_definition text, OUT status text, OUT seq bigint, OUT head bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+  spec record;
+begin
+  select * into m from savefile.may(p_space, p_session, array[case when p_type = 'message_received' then 'extend'
+    when p_type in ('approval_resolved', 'tool_finished', 'result_arrived_late') then 'approve' else 'own' end]);
+  if not m.there then status := 'session_not_found'; return; end if;
+  if p_v <> 1 or p_key !~ '^[^\x01-\x1f\x7f]{1,200}$' then perform savefile.not_valid('no such version, or no such key'); end if;
+  -- As jsonb: no NUL, no half of a surrogate pair (they are replaced, once, by whoever writes).
+  perform p_payload::jsonb;
+  perform savefile.check_payload(p_space, p_session, p_type, p_subject, p_definition, p_payload::json);
+  if p_type in ('tool_finished', 'result_arrived_late') then
+    -- Only what was deferred is a person's to finish: of another tool an executor has the result, or will.
+    select * into spec from savefile.call_spec(p_space, p_session, p_subject);
+    if spec.tool ->> 'deferred' is distinct from 'true' or spec.tool ->> 'name' is distinct from p_payload::json ->> 'tool' then
+      status := 'call_not_found';
+      return;
+    end if;
+  elsif p_type = 'definition_changed' and not savefile.may_use(p_space, substr(m.actor, 6), p_definition) then
+    status := 'definition_not_found';
+    return;
+  end if;
+  select i.status, i.seq, i.head into status, seq, head
+  from savefile.input(p_space, p_session, m.actor, p_key, p_type, p_v, p_subject, p_payload, p_definition) i;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_list_grants(p_space text, p_session text)
+ RETURNS TABLE(grant_id text, session_id text, seq bigint, principal text, rights text[], forks boolean, label text, granted_at bigint, granted_by text, expires_at bigint, revoked_at bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if (savefile.may(p_space, p_session, array['own'])).there then return query select * from savefile.list_grants(p_space, p_session); end if;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_list_tokens(p_space text, p_principal text)
+ RETURNS TABLE(token_id text, principal text, rights text[], label text, created_at bigint, created_by text, expires_at bigint, revoked_at bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  w record;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here then return; end if;
+  return query select * from savefile.list_tokens(p_space, case when 'own' = any (w.space_rights) then p_principal else w.principal end);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_put_blob(p_space text, p_session text, p_media_type text, p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not (savefile.may(p_space, p_session, array['extend', 'approve'])).there then return null; end if;
+  if octet_length(p_content) > 67108864 then perform savefile.not_valid('a blob has at most 67108864 bytes'); end if;
+  return savefile.put_blob(p_space, p_session, p_media_type, p_content);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_put_definition(p_space text, p_body text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  w record;
+  name text;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here then perform savefile.forbid('create'); end if;
+  if not w.space_rights && array['create', 'own']
+    and not exists (select from savefile.held_grants(p_space, w.principal, w.grant_id) g where 'own' = any (g.rights)) then
+    perform savefile.forbid('own');
+  end if;
+  name := savefile.put_definition(p_space, p_body);
+  insert into savefile.definition_offers (space_id, hash, principal) values (p_space, name, w.principal) on conflict do nothing;
+  return name;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_revoke_grant(p_space text, p_session text, p_actor text, p_grant text, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+begin
+  select * into m from savefile.may(p_space, p_session, array['own']);
+  if not m.there then status := 'session_not_found'; return; end if;
+  select g.status, g.seq into status, seq from savefile.revoke_grant(p_space, p_session, m.actor, p_grant) g;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_revoke_token(p_space text, p_principal text, p_token_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  w record;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here then return 'token_not_found'; end if;
+  return savefile.revoke_token(p_space, case when 'own' = any (w.space_rights) then p_principal else w.principal end, p_token_id);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.new_grant()
+ RETURNS text
+ LANGUAGE sql
+AS $function$
+  select 'g' || substr(replace(gen_random_uuid()::text, '-', ''), 1, 12)
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.not_valid(p_what text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'savefile: %', p_what using errcode = 'invalid_parameter_value';
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.now_us()
  RETURNS bigint
  LANGUAGE sql
@@ -994,12 +1798,14 @@ CREATE OR REPLACE FUNCTION savefile.put_blob(p_space text, p_session text, p_med
 AS $function$
 declare
   name text := 'sha256:' || encode(sha256(p_content), 'hex');
+  next bigint;
 begin
-  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for key share;
+  select x.head + 1 into next from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for key share;
   if not found then return null; end if;
   insert into savefile.blobs (space_id, hash, media_type, created_at, content)
   values (p_space, name, p_media_type, savefile.now_us(), p_content) on conflict do nothing;
-  insert into savefile.blob_refs (space_id, session_id, hash) values (p_space, p_session, name) on conflict do nothing;
+  -- The event that needs it comes after the reference: never below the next seq.
+  insert into savefile.blob_refs (space_id, session_id, hash, seq) values (p_space, p_session, name, next) on conflict do nothing;
   return name;
 end $function$
 -- grants savefile_writer=X
@@ -1019,10 +1825,38 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.queue_call(p_space text, p_session text, p_call text, OUT started json, OUT call json, OUT tool json)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select convert_from(e.payload, 'UTF8')::json, c.call, c.tool
+  from savefile.queue_logins q
+  join savefile.lineage l on l.space_id = q.space_id and l.session_id = p_session
+  join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = 'x:started:' || p_call and e.seq between l.lo and l.hi
+    and e.kid is null and convert_from(e.payload, 'UTF8')::json ->> 'queue' = q.queue
+  cross join lateral savefile.call_spec(p_space, p_session, p_call) c
+  where q.login = session_user and q.space_id = p_space and c.tool is not null
+$function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.reach_fork()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into savefile.reach (space_id, session_id, grant_id)
+  select new.space_id, new.session_id, r.grant_id from savefile.reach r
+  join savefile.grants g on g.space_id = r.space_id and g.grant_id = r.grant_id
+  where r.space_id = new.space_id and r.session_id = new.parent_id and g.forks and g.revoked_at is null and r.revoked_at is null;
+  return null;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.read_events(p_space text, p_session text, p_from bigint, p_to bigint, p_bytes bigint)
  RETURNS TABLE(seq bigint, session_id text, type text, v integer, at bigint, actor text, key text, kid text, payload text, prev_hash text, hash text)
  LANGUAGE plpgsql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
 begin
@@ -1036,7 +1870,7 @@ begin
     where q.before < p_bytes
     order by q.seq;
 end $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.refuse_change()
  RETURNS trigger
@@ -1069,6 +1903,45 @@ AS $function$
 $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.revoke_grant(p_space text, p_session text, p_actor text, p_grant text, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
+  perform from savefile.reach r where r.space_id = p_space and r.session_id = p_session and r.grant_id = p_grant;
+  if not found then status := 'grant_not_found'; return; end if;
+  seq := savefile.own_seq(p_space, p_session, 'x:revoked:' || p_grant);
+  if seq is not null then status := 'duplicate'; return; end if;
+  seq := savefile.add_beside(s, 'revoked', p_actor, 'x:revoked:' || p_grant, '{"grant":' || to_json(p_grant) || '}');
+  update savefile.reach r set revoked_at = savefile.now_us() where r.space_id = p_space and r.session_id = p_session and r.grant_id = p_grant;
+  update savefile.grants g set revoked_at = savefile.now_us() where g.space_id = p_space and g.grant_id = p_grant and g.session_id = p_session;
+  -- A link ends with its grant, and so does what its holder made by it.
+  if found then update savefile.tokens t set revoked_at = savefile.now_us() where t.space_id = p_space and t.grant_id = p_grant; end if;
+  status := 'appended';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.revoke_token(p_space text, p_principal text, p_token_id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  update savefile.tokens t set revoked_at = coalesce(t.revoked_at, savefile.now_us())
+  where t.space_id = p_space and t.token_id = p_token_id and t.principal = coalesce(p_principal, t.principal);
+  return case when found then 'revoked' else 'token_not_found' end;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.save_snapshot(p_space text, p_session text, p_reducer integer, p_seq bigint, p_state text)
  RETURNS void
  LANGUAGE plpgsql
@@ -1098,6 +1971,38 @@ begin
     and (x.state, x.due_at) is distinct from (p_state, due);
 end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.set_queue_login(p_login text, p_space text, p_queue text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if p_queue is null then delete from savefile.queue_logins q where q.login = p_login and q.space_id = p_space; return; end if;
+  insert into savefile.queue_logins (login, space_id, queue) values (p_login, p_space, p_queue)
+  on conflict (login, space_id) do update set queue = p_queue;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.speaker(p_space text, OUT principal text, OUT actor text, OUT grant_id text, OUT space_rights text[], OUT here boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+declare
+  h record;
+begin
+  select * into h from savefile.holder(current_setting('savefile.token', true));
+  if h.space_id is null then perform savefile.forbid('token'); end if;
+  principal := h.principal;
+  actor := 'user:' || h.principal;
+  grant_id := h.grant_id;
+  space_rights := h.space_rights;
+  -- Another space is one in which there is nothing.
+  here := h.space_id = p_space;
+end $function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.structural_key(p_type text, p_subject text)
  RETURNS text
@@ -1174,6 +2079,74 @@ begin
     returning s.space_id, s.session_id, s.stalls;
 end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.token_owns()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  return coalesce((select 'own' = any (h.space_rights) from savefile.holder(current_setting('savefile.token', true)) h), false);
+end $function$
+-- grants savefile_member=X savefile_reader=X
+
+CREATE OR REPLACE FUNCTION savefile.token_principal()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  return (select h.principal from savefile.holder(current_setting('savefile.token', true)) h);
+end $function$
+-- grants savefile_member=X savefile_reader=X
+
+CREATE OR REPLACE FUNCTION savefile.token_reach()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  h record;
+  scope text := nullif(current_setting('savefile.scope', true), '');
+begin
+  select * into h from savefile.holder(current_setting('savefile.token', true));
+  if h.space_id is null then return null; end if;
+  return (
+    with opened as materialized (
+      select distinct g.session_id from savefile.held_grants(h.space_id, h.principal, h.grant_id) g
+      where 'read' = any (g.rights) and (scope is null or g.session_id = scope))
+    select jsonb_object_agg(y.src, y.hi) from (
+      select x.src, max(x.hi) as hi from (
+        select o.session_id as src, 9223372036854775807 as hi from opened o
+        union all
+        select l.src, l.hi from opened o join savefile.lineage l on l.space_id = h.space_id and l.session_id = o.session_id) x
+      group by x.src) y);
+end $function$
+-- grants savefile_member=X savefile_reader=X
+
+CREATE OR REPLACE FUNCTION savefile.token_space()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  return (select h.space_id from savefile.holder(current_setting('savefile.token', true)) h);
+end $function$
+-- grants savefile_member=X savefile_reader=X
+
+CREATE OR REPLACE FUNCTION savefile.whoami(OUT space_id text, OUT principal text, OUT rights text[])
+ RETURNS record
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select h.space_id, h.principal, h.space_rights from savefile.holder(current_setting('savefile.token', true)) h
+$function$
+-- grants savefile_member=X
 
 CREATE OR REPLACE FUNCTION savefile.write_deltas(p_spaces text[], p_sessions text[], p_steps text[], p_tokens text[], p_ns bigint[], p_kinds text[], p_bodies text[])
  RETURNS void
