@@ -26,7 +26,7 @@ export {
   type AskResult,
 } from './client/ask-activity'
 export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/blocks'
-export { parseDefinition, type Definition, type DefinitionInput } from './contract/definition'
+export { parseDefinition, type Definition, type DefinitionInput, type ToolSpec } from './contract/definition'
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
 export type { Delivery, EventType, KnownEvent, Payload, StoredEvent, TurnReason, Usage } from './contract/events'
 export type {
@@ -37,6 +37,12 @@ export type {
   ImportedSession,
   ImportOptions,
   SessionInfo,
+  Tool,
+  ToolContext,
+  ToolResult,
   Verified,
   VerifyOptions,
 } from './contract/ports'
+export { builtinSpecs } from './tools/builtin'
+export { ToolFailure } from './tools/failure'
+export { defineTool, toolSpec, type DefinedTool, type ToolAnswer, type ToolOptions } from './tools/tool'

@@ -79,7 +79,7 @@ export function findAddresses(
     )
   // A database of one's own goes with a Temporal of one's own: only both together are the stack's.
   const devTemporal = dev && databaseUrl === dev.databaseUrl ? dev.temporal : null
-  const temporal = given.temporal ?? ofEnv ?? devTemporal ?? { address: 'localhost:7233' }
+  const temporal = given.temporal ?? ofEnv ?? devTemporal ?? { address: 'localhost:7233', ...namespaceOf(env) }
   const taskQueue = env.SAVEFILE_TASK_QUEUE && !given.temporal ? { taskQueue: env.SAVEFILE_TASK_QUEUE } : {}
   return {
     databaseUrl,
@@ -106,6 +106,10 @@ function temporalOf(env: Readonly<Record<string, string | undefined>>): Temporal
     ...(tls ? { tls: tls as TemporalSettings['tls'] } : {}),
     ...(metadata ? { metadata: metadata as Record<string, string> } : {}),
   }
+}
+
+function namespaceOf(env: Readonly<Record<string, string | undefined>>): { namespace?: string } {
+  return env.TEMPORAL_NAMESPACE ? { namespace: env.TEMPORAL_NAMESPACE } : {}
 }
 
 function textOf(file: string): string | null {

@@ -20,6 +20,7 @@ const ROOTS = [
   'cli',
   'dev',
   'index.ts',
+  'worker.ts',
 ]
 
 async function main(): Promise<void> {

@@ -36,7 +36,9 @@ export function errnoOf(error: unknown): string | undefined {
 
 /** Code and text of what was thrown. System errors are worded without their paths, which are the host's, not the model's. */
 export function describeThrown(error: unknown): { code: string; text: string } {
-  if (error instanceof ToolFailure) return { code: error.code, text: error.message }
+  // By its name: a user's tool may have another copy of this package.
+  if (error instanceof Error && error.name === 'ToolFailure')
+    return { code: (error as ToolFailure).code, text: error.message }
   const ours = errorCode(error)
   if (ours) return { code: ours, text: (error as Error).message }
   const errno = errnoOf(error)

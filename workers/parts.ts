@@ -9,15 +9,13 @@ import { goingOn } from '../activities/go-on'
 import { RunningSteps } from '../activities/running-steps'
 import { Lru, type CachedState } from '../activities/session-cache'
 import type { Profile, SessionActivities } from '../contract/activities'
-import type { Provider } from '../contract/ports'
+import type { Provider, Tool } from '../contract/ports'
 import { createExecutorLog } from '../log/executor-log'
 import { createDeltaWriter } from '../log/live'
 import { createAnthropic } from '../providers/anthropic/provider'
 import { createOpenAIChat } from '../providers/openai-chat/provider'
 import { costUsdMicros } from '../providers/prices'
 import { VIEW_VERSION, buildView, newlyDropped } from '../providers/view'
-import { builtinTools } from '../tools/builtin'
-import type { Host } from '../tools/confinement'
 import { runTool } from '../tools/run-tool'
 import type { ProviderKeys } from './settings'
 
@@ -25,6 +23,8 @@ export interface Parts {
   /** The Temporal cluster that this process works for; it may change under a running worker. */
   cluster: string
   activities(profile: Profile): SessionActivities
+  /** For a queue of tools: a result is ended here, and what follows from it is run where the session's own tools are. */
+  toolActivities(profile: Profile): Pick<SessionActivities, 'executeTool'>
   close(): Promise<void>
 }
 
@@ -40,46 +40,54 @@ export function createParts(
   pool: Pool,
   ttlMs: number,
   keys: ProviderKeys,
-  host: Host,
+  tools: ReadonlyMap<string, Tool>,
   warn: (what: string, error: unknown) => void,
 ): Parts {
   const log = createExecutorLog(pool, { ttlMs })
   const deltas = createDeltaWriter(pool)
   const states = new Lru<CachedState>(CACHED_STATES)
   const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
-  const tools = new Map(builtinTools(host).map((tool) => [tool.name, tool]))
   const providers = createProviders(keys)
+
+  const stepsOf = (profile: Profile) => {
+    const base = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
+    const { advance, finish } = createAdvance({
+      log,
+      states,
+      profile,
+      sha256: (text) => createHash('sha256').update(text).digest('hex'),
+      owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
+      interrupt: (ref) => running.interrupt(ref),
+      warn,
+      now,
+    })
+    const step = { ...base, finish }
+    const callModel = createCallModel({
+      ...step,
+      providers,
+      buildView,
+      newlyDropped,
+      viewVersion: VIEW_VERSION,
+      costUsdMicros,
+    })
+    const executeTool = createExecuteTool({ ...step, states, runTool })
+    return { advance, callModel, executeTool }
+  }
 
   const parts: Parts = {
     cluster: '',
     activities(profile) {
-      const base = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
-      const { advance, finish } = createAdvance({
-        log,
-        states,
-        profile,
-        sha256: (text) => createHash('sha256').update(text).digest('hex'),
-        owner: () => ({ cluster: parts.cluster, run: Context.current().info.workflowExecution?.runId ?? '' }),
-        interrupt: (ref) => running.interrupt(ref),
-        warn,
-        now,
-      })
-      const step = { ...base, finish }
-      const callModel = createCallModel({
-        ...step,
-        providers,
-        buildView,
-        newlyDropped,
-        viewVersion: VIEW_VERSION,
-        costUsdMicros,
-      })
-      const executeTool = createExecuteTool({ ...step, states, runTool })
+      const { advance, callModel, executeTool } = stepsOf(profile)
       const after = { advance, executeTool, states, heartbeatMs: profile.heartbeatMs, warn }
       return {
         advance: (input) => advance(input),
         callModel: goingOn(after, callModel),
         executeTool: goingOn(after, executeTool),
       }
+    },
+    toolActivities(profile) {
+      const { executeTool } = stepsOf(profile)
+      return { executeTool: async (input) => (await executeTool(input))?.look ?? null }
     },
     async close() {
       running.close()

@@ -52,7 +52,7 @@ async function work(
   const pool = createPool(settings.databaseUrl, { max: settings.maxConnections })
   try {
     await checkSchema(pool)
-    const parts = createParts(pool, settings.ttlMs, settings.providers, settings.host, warn)
+    const parts = createParts(pool, settings.ttlMs, settings.providers, settings.tools, warn)
     const due = createDueLog(pool, { ttlMs: settings.ttlMs })
     try {
       while (!stop.aborted) {
@@ -84,6 +84,7 @@ async function serve(
   const client = new Client({ connection: control, namespace })
   const ensure = async (): Promise<boolean> => {
     parts.cluster = await clusterId(client)
+    if (settings.toolsOnly) return false
     const attributes = await ensureSearchAttributes(client)
     await ensureSchedule(client, settings.taskQueue, settings.reconcileEveryMs)
     return attributes
@@ -93,10 +94,12 @@ async function serve(
     const worker = await Worker.create({
       ...workerOptions(settings),
       connection,
-      activities: {
-        ...parts.activities({ ...settings.profile, searchAttributes }),
-        ...reconcileActivities(settings, due, client),
-      },
+      activities: settings.toolsOnly
+        ? parts.toolActivities(settings.profile)
+        : {
+            ...parts.activities({ ...settings.profile, searchAttributes }),
+            ...reconcileActivities(settings, due, client),
+          },
     })
     const ensureMs = Math.min(ENSURE_MS, settings.reconcileEveryMs)
     const timer = setInterval(() => void ensure().catch((error: unknown) => warn('Temporal', error)), ensureMs)
@@ -133,7 +136,7 @@ function reconcileActivities(settings: WorkerSettings, due: DueLog, client: Clie
 /** Each with its reason; what is not here is the SDK's default, measured to be right. */
 function workerOptions(settings: WorkerSettings): Omit<WorkerOptions, 'connection' | 'activities'> {
   return {
-    ...workflowSource(settings.workflowBundle),
+    ...(settings.toolsOnly ? {} : workflowSource(settings.workflowBundle)),
     taskQueue: settings.taskQueue,
     namespace: settings.temporal.namespace,
     // Shown in Temporal's UI; undefined would kill the worker.

@@ -2,11 +2,13 @@
  * What the environment says: the only place that reads it for a worker. Provider keys are taken out of the environment as they are read,
  * so that no child process inherits them.
  */
-import { loadClientConnectConfig } from '@temporalio/envconfig'
+import type { Addresses } from '../client/addresses'
 import { DEFAULT_TASK_QUEUE, type Profile } from '../contract/activities'
 import { SavefileError } from '../contract/errors'
+import type { Tool } from '../contract/ports'
 import { PROFILES, RECONCILE } from '../contract/timing'
-import { hostOf, type Host } from '../tools/confinement'
+import { builtinTools } from '../tools/builtin'
+import { hostOf } from '../tools/confinement'
 
 export interface ProviderKeys {
   anthropic?: { apiKey: string; baseURL?: string }
@@ -17,11 +19,13 @@ export interface WorkerSettings {
   databaseUrl: string
   temporal: { address: string; namespace: string; options: Record<string, unknown> }
   taskQueue: string
+  /** Serves calls of tools of this queue, and advances no session. */
+  toolsOnly: boolean
   profileName: 'default' | 'fast'
   profile: Profile
   providers: ProviderKeys
-  /** What run_command needs to know of this host. */
-  host: Host
+  /** By name: the built-in ones, and the user's own. */
+  tools: ReadonlyMap<string, Tool>
   name?: string
   workflowBundle?: string
   /** An executor that was not heard of for so long is taken for dead. */
@@ -40,34 +44,29 @@ function take(env: Environment, name: string): string | undefined {
   return value === '' ? undefined : value
 }
 
-/** @throws SavefileError `setup_failed` that says which variable is missing or wrong. */
-export function readSettings(env: Environment): WorkerSettings {
-  const databaseUrl = env.SAVEFILE_DATABASE_URL ?? env.DATABASE_URL
-  if (!databaseUrl)
-    throw new SavefileError(
-      'setup_failed',
-      'No database: set SAVEFILE_DATABASE_URL=postgres://user:password@host:port/database, or run "savefile dev", which brings one.',
-    )
+/** @throws SavefileError `setup_failed` that says which variable, or which tool, is wrong. */
+export function readSettings(
+  env: Environment,
+  { databaseUrl, temporal }: Addresses,
+  own: { tools: readonly Tool[]; toolQueue?: string | undefined },
+): WorkerSettings {
   const profileName = env.SAVEFILE_PROFILE ?? 'default'
   if (profileName !== 'default' && profileName !== 'fast')
     throw new SavefileError(
       'setup_failed',
       `SAVEFILE_PROFILE is ${JSON.stringify(profileName)}; it must be "default" or "fast".`,
     )
-  const { connectionOptions, namespace } = loadClientConnectConfig()
+  const { taskQueue, namespace = 'default', ...options } = temporal
   const overrides = env.SAVEFILE_PROFILE_JSON ? (JSON.parse(env.SAVEFILE_PROFILE_JSON) as Partial<Profile>) : {}
   return {
     databaseUrl,
-    temporal: {
-      address: connectionOptions.address ?? 'localhost:7233',
-      namespace: namespace ?? 'default',
-      options: { ...connectionOptions },
-    },
-    taskQueue: env.SAVEFILE_TASK_QUEUE ?? DEFAULT_TASK_QUEUE,
+    temporal: { address: options.address, namespace, options },
+    taskQueue: own.toolQueue ?? taskQueue ?? DEFAULT_TASK_QUEUE,
+    toolsOnly: own.toolQueue !== undefined,
     profileName,
     profile: { ...PROFILES[profileName], ...overrides },
     providers: readProviders(env),
-    host: hostOf(env),
+    tools: toolsByName([...builtinTools(hostOf(env)), ...own.tools]),
     ...(env.SAVEFILE_WORKER_NAME ? { name: env.SAVEFILE_WORKER_NAME } : {}),
     ...(env.SAVEFILE_WORKFLOW_BUNDLE ? { workflowBundle: env.SAVEFILE_WORKFLOW_BUNDLE } : {}),
     ttlMs: positive(env, 'SAVEFILE_TTL_MS', profileName === 'fast' ? 2_500 : 15_000),
@@ -76,6 +75,19 @@ export function readSettings(env: Environment): WorkerSettings {
     maxWorkflows: positive(env, 'SAVEFILE_MAX_WORKFLOWS', 2000),
     maxConnections: positive(env, 'SAVEFILE_MAX_CONNECTIONS', 10),
   }
+}
+
+function toolsByName(tools: readonly Tool[]): Map<string, Tool> {
+  const byName = new Map<string, Tool>()
+  for (const tool of tools) {
+    if (byName.has(tool.name))
+      throw new SavefileError(
+        'setup_failed',
+        `Two tools are called ${JSON.stringify(tool.name)}: give your own another name than the built-in ones have, and each its own.`,
+      )
+    byName.set(tool.name, tool)
+  }
+  return byName
 }
 
 function readProviders(env: Environment): ProviderKeys {

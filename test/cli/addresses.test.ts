@@ -54,6 +54,8 @@ describe('where the log and Temporal are', () => {
   test("a database of one's own is not mixed with the Temporal of the stack", () => {
     const found = findAddresses({}, env({ SAVEFILE_DATABASE_URL: 'postgres://env/x' }), project(STACK))
     expect(found.temporal).toEqual({ address: 'localhost:7233' })
+    const named = env({ SAVEFILE_DATABASE_URL: 'postgres://env/x', TEMPORAL_NAMESPACE: 'ours' })
+    expect(findAddresses({}, named, project(STACK)).temporal).toEqual({ address: 'localhost:7233', namespace: 'ours' })
   })
 
   test('a stack that is stopped, or is just being written, counts as none, and the error says what to do', () => {

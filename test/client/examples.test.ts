@@ -1,5 +1,7 @@
 /** The examples of the docs, run as they are: real processes over the real loop. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { CancelledFailure } from '@temporalio/activity'
@@ -17,6 +19,11 @@ const script: ScriptInput = {
   name: 'examples',
   rules: [
     { when: { text: '31st of February' }, say: { text: `Rejected: there is no such day. ${MARKER}` } },
+    {
+      when: { text: 'Order green tea', step: 0 },
+      say: { calls: [{ tool: 'order_tea', args: { kind: 'green', cups: 3 } }] },
+    },
+    { when: { text: 'Order green tea', step: 1 }, say: { text: 'Ordered.' } },
     { when: { text: 'slow' }, say: { text: 'one two three four '.repeat(100), deltaMs: 40 } },
     { say: { text: 'It remembers everything.' } },
   ],
@@ -32,26 +39,35 @@ afterAll(async () => {
   await world?.close()
 })
 
-function run(example: string, args: string[] = []): Promise<{ code: number | null; stdout: string; stderr: string }> {
+interface Ran {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+function start(file: string, args: string[] = [], env: Record<string, string> = {}) {
   const root = path.join(__dirname, '..', '..')
   const tsx = pathToFileURL(require.resolve('tsx')).href
-  const child = spawn(process.execPath, ['--import', tsx, path.join(root, 'examples', example, 'main.ts'), ...args], {
+  const child = spawn(process.execPath, ['--import', tsx, path.join(root, 'examples', file), ...args], {
     env: {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '',
       SAVEFILE_DATABASE_URL: world.db.writerUrl,
       SAVEFILE_TASK_QUEUE: world.taskQueue,
       TEMPORAL_ADDRESS: world.temporalAddress,
+      ...env,
     },
   })
   children.add(child)
   child.once('exit', () => children.delete(child))
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
+  const said = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.stdout += chunk))
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.stderr += chunk))
+  const done = new Promise<Ran>((resolve) => child.once('close', (code) => resolve({ code, ...said })))
+  return { child, said, done }
 }
+
+const run = (example: string, args: string[] = []): Promise<Ran> => start(`${example}/main.ts`, args).done
 
 test('library: ten lines from a question to its answer', async () => {
   expect(await run('library')).toMatchObject({ code: 0, stdout: 'It remembers everything.\n' })
@@ -69,6 +85,36 @@ test("ask-from-workflow: a backend's workflow goes on with the answer, and its h
   )
   expect(decoded).toContain('{"session":"review-d1","seq":2}')
   expect(decoded).not.toMatch(new RegExp(`${MARKER}|February|Rejected: there`))
+})
+
+test('own-tools: a worker of its own with a tool of its own, asked for and used in a turn', async () => {
+  const orders: unknown[] = []
+  const kitchen = createServer((request, response) => {
+    orders.push(request.headers['idempotency-key'])
+    response.end('{"order":1}')
+  })
+  await new Promise<void>((resolve) => kitchen.listen(0, '127.0.0.1', resolve))
+  // A log of its own: of two workers on one log, either may take a session that lies still.
+  const tea = await createWorld({ script })
+  const own = { SAVEFILE_DATABASE_URL: tea.db.writerUrl, SAVEFILE_TASK_QUEUE: tea.taskQueue }
+  const worker = start('own-tools/worker.ts', [], {
+    ...own,
+    SAVEFILE_WORKFLOW_BUNDLE: process.env['SAVEFILE_TEST_WORKFLOW_BUNDLE'] ?? '',
+    ANTHROPIC_API_KEY: 'scripted',
+    ANTHROPIC_BASE_URL: tea.model.url,
+    KITCHEN_URL: `http://127.0.0.1:${(kitchen.address() as AddressInfo).port}`,
+  })
+  try {
+    const asked = await start('own-tools/main.ts', [], own).done
+    expect(asked).toMatchObject({ code: 0, stdout: 'Ordered.\n' })
+    expect(orders).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)])
+    worker.child.kill('SIGTERM')
+    expect(await worker.done).toMatchObject({ code: 0 })
+  } finally {
+    worker.child.kill('SIGKILL')
+    kitchen.close()
+    await tea.close()
+  }
 })
 
 describe('awaitTurn as an activity', () => {

@@ -1,10 +1,11 @@
 /**
- * docker-compose.yml. There may be no docker where tests run, so its rules are checked on the file itself: what the compose specification
- * allows of the keys that are used here, what each reference points to, and what we promise. With docker, `docker compose config` as well.
+ * docker-compose.yml. There may be no docker where tests run, so it is checked as a file: by the schema of the compose specification, and
+ * more narrowly by what we use of it, what each reference points to, and what we promise. With docker, `docker compose config` as well.
  */
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import Ajv from 'ajv'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { packageRoot } from '../../dev/own-files'
@@ -84,6 +85,30 @@ const problems = (text: string): string[] => {
 
 test('is valid, on loopback only, versioned, without auto-setup, with a health check on all that stays', () => {
   expect(problems(read('docker-compose.yml'))).toEqual([])
+})
+
+/** As `docker compose` does it: variables first (here always their defaults), then merge keys, then the schema. */
+const againstTheSpecification = (text: string): string[] => {
+  const { $schema: _, ...schema } = JSON.parse(read('test/fixtures/compose/compose-spec.json')) as object & {
+    $schema: string
+  }
+  const validate = new Ajv({ strict: false, allErrors: true }).compile(schema)
+  validate(parse(text.replace(/\$\{\w+:-([^}]*)\}/g, '$1'), { merge: true }))
+  return (validate.errors ?? []).map(
+    ({ instancePath, message, params }) => `${instancePath}: ${message} ${JSON.stringify(params)}`,
+  )
+}
+
+test('is what the schema of the compose specification allows', () => {
+  expect(againstTheSpecification(read('docker-compose.yml'))).toEqual([])
+})
+
+test.each([
+  ['a misspelt key', 'start_period', 'start_time', 'start_time'],
+  ['a duration that is a list', 'interval: 2s', 'interval: [2s]', 'interval'],
+  ['a condition that there is not', 'service_healthy', 'service_well', 'depends_on'],
+])('the schema sees %s', (_, what, instead, problem) => {
+  expect(againstTheSpecification(read('docker-compose.yml').replace(what, instead)).join('\n')).toContain(problem)
 })
 
 test.each([

@@ -1,18 +1,23 @@
-/** The example of docs/tools.md is the one that is compiled, and does what the page says, over real HTTP. */
+/** The example of docs/tools.md is the one that is compiled, and its tool does what the page says, over real HTTP. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { orderTea } from '../../examples/own-tools/tools'
 import { runTool } from '../../tools/run-tool'
 import { newContext, removeFolders, textsOf } from './context'
-import { orderTea } from './doc-example'
 
 afterAll(removeFolders)
 
-it('docs/tools.md shows the example that is compiled here', () => {
-  const source = readFileSync(join(__dirname, 'doc-example.ts'), 'utf8').split('// ----\n')[1]!
-  const page = readFileSync(join(__dirname, '../../docs/tools.md'), 'utf8')
-  expect(page).toContain(`\`\`\`ts\n${source.replace("'../../tools/tool'", "'./tools/tool'")}\`\`\``)
-})
+it.each(['tools.ts', 'worker.ts', 'main.ts'])(
+  'docs/tools.md shows examples/own-tools/%s, which another test runs as a process',
+  (file) => {
+    const source = readFileSync(join(__dirname, '../../examples/own-tools', file), 'utf8')
+    const page = readFileSync(join(__dirname, '../../docs/tools.md'), 'utf8')
+    const shown = source.replace("'../../index'", "'savefile'").replace("'../../worker'", "'savefile/worker'")
+    expect(page).toContain(`\`\`\`ts\n${shown}\`\`\``)
+  },
+)
 
 it('the example orders once for one key, and its answer is checked', async () => {
   const orders = new Map<string, number>()
@@ -21,7 +26,8 @@ it('the example orders once for one key, and its answer is checked', async () =>
     if (!orders.has(key)) orders.set(key, orders.size + 1)
     response.end(key === 'broken' ? '{"order":"none"}' : JSON.stringify({ order: orders.get(key) }))
   })
-  await new Promise<void>((resolve) => server.listen(8700, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  process.env['KITCHEN_URL'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   try {
     const context = newContext()
     const args = '{"kind":"green","cups":3}'

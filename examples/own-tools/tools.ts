@@ -1,7 +1,5 @@
-/** The example of docs/tools.md, word for word below the line: compiled with the rest and run by doc-example.test.ts. */
-// ----
 import { z } from 'zod'
-import { defineTool } from '../../tools/tool'
+import { defineTool } from '../../index'
 
 export const orderTea = defineTool({
   name: 'order_tea',
@@ -18,7 +16,7 @@ export const orderTea = defineTool({
   local: false,
   async run({ kind, cups }, { idempotencyKey, signal, onOutput }) {
     onOutput(`ordering ${cups} cups\n`)
-    const answer = await fetch('http://127.0.0.1:8700/orders', {
+    const answer = await fetch(`${process.env.KITCHEN_URL}/orders`, {
       method: 'POST',
       // The kitchen drops a second order under the same key: that is what makes the tool idempotent.
       headers: { 'idempotency-key': idempotencyKey, 'content-type': 'application/json' },
