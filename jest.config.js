@@ -1,3 +1,5 @@
+const { availableParallelism } = require('node:os')
+
 // Every test file gets a database of its own (test/support/database.ts) on the one Postgres, and the one Temporal server, that globalSetup starts.
 /** @type {import('jest').Config} */
 module.exports = {
@@ -16,5 +18,8 @@ module.exports = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.savefile'],
+  testSequencer: '<rootDir>/test/support/sequencer.js',
+  // Most files wait for processes and servers more than they compute: jest's own choice, a core less than there are, leaves a core idle.
+  maxWorkers: Math.max(2, availableParallelism() + 1),
   testTimeout: 60_000,
 }

@@ -1,11 +1,14 @@
 /**
  * Temporal's program built with Go from tools/temporal/go.mod, kept at <user cache>/savefile/temporal/<version>/temporal.
- * Built under a name of its own and then renamed: two builds at once, or one that is killed, do no harm.
+ * Built under a name of its own and then renamed, so that one that is killed does no harm; one process builds, others wait for it: side by
+ * side each would compile all of it.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { takeLock } from './lock'
 import { packageRoot } from './own-files'
 import { envWithoutSecrets } from './processes'
 import type { OnProgress } from './progress'
@@ -48,11 +51,6 @@ export async function builtProgram(env: NodeJS.ProcessEnv, onProgress: OnProgres
   const goVersion = versionOfGo(env)
   if (!goVersion) return { ok: false, why: 'there is no `go` on PATH (https://go.dev/dl)' }
 
-  onProgress({
-    what: 'Temporal',
-    state: 'start',
-    detail: `building ${plan.version} with ${goVersion}: once, some three minutes`,
-  })
   try {
     mkdirSync(path.dirname(plan.target), { recursive: true })
   } catch (error) {
@@ -61,6 +59,13 @@ export async function builtProgram(env: NodeJS.ProcessEnv, onProgress: OnProgres
       why: `${path.dirname(plan.target)} cannot be made (${(error as Error).message}); set XDG_CACHE_HOME`,
     }
   }
+  const release = await turnToBuild(plan.target, onProgress)
+  if (!release) return { ok: true, program: plan.target }
+  onProgress({
+    what: 'Temporal',
+    state: 'start',
+    detail: `building ${plan.version} with ${goVersion}: once, some three minutes`,
+  })
   const half = `${plan.target}.${process.pid}.${Date.now()}`
   try {
     const failure = await runGo(plan, half, env, onProgress)
@@ -69,6 +74,24 @@ export async function builtProgram(env: NodeJS.ProcessEnv, onProgress: OnProgres
     return { ok: true, program: plan.target }
   } finally {
     rmSync(half, { force: true })
+    release()
+  }
+}
+
+/** Ours to build: what ends our turn. Null: another process built it meanwhile. The turn of one that died passes on. */
+async function turnToBuild(target: string, onProgress: OnProgress): Promise<(() => void) | null> {
+  const began = Date.now()
+  for (;;) {
+    const lock = await takeLock(`${target}.lock`)
+    if (existsSync(target)) {
+      if (lock.held) lock.release()
+      return null
+    }
+    if (lock.held) return lock.release
+    const seconds = Math.round((Date.now() - began) / 1_000)
+    const detail = `process ${lock.by.pid} builds it already; waiting for it, ${seconds} s`
+    onProgress({ what: 'Temporal', state: 'progress', detail })
+    await sleep(1_000)
   }
 }
 

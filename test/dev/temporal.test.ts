@@ -58,6 +58,7 @@ function fakeGo(end = 'exit 0'): void {
   program(
     'bin/go',
     `if [ "$1" = version ]; then echo go version go1.26.4 linux/amd64; exit 0; fi
+echo built >> ${folder}/builds
 { pwd; echo "$GOWORK"; echo "$ANTHROPIC_API_KEY"; for arg in "$@"; do echo "$arg"; done; } > ${folder}/go-called
 echo 'go: downloading go.temporal.io/server v1.31.2' >&2
 /bin/sleep 1.2
@@ -220,4 +221,15 @@ test("the server's settings are those that were measured to matter", () => {
     expect(args).toContain(words)
   expect(serverArgs({ port: 1, uiPort: 2, namespace: 'default' }).join(' ')).not.toMatch(/--headless|--sqlite-pragma/)
   expect(existsSync('/x.db')).toBe(false)
+})
+
+test('two that need a build at once: one builds, the other says that it waits, both have it', async () => {
+  fakeGo()
+  const found = await Promise.all([resolveTemporal(env, onProgress), resolveTemporal(env, onProgress)])
+  expect(found.map(({ from }) => from)).toEqual(['build', 'build'])
+  expect(readFileSync(path.join(folder, 'builds'), 'utf8')).toBe('built\n')
+  expect(said.map(({ detail }) => detail)).toContainEqual(
+    expect.stringMatching(/^process \d+ builds it already; waiting/),
+  )
+  expect(readdirSync(path.dirname(buildPlan(env).target))).toEqual(['temporal'])
 })

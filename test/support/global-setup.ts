@@ -13,6 +13,8 @@ import { chmodSync, mkdtempSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { plain } from '../../cli/paint'
+import { createProgress } from '../../cli/progress'
 import { makeDatabase, makeLogins, makeOwnerLogin, loginUrl, withClient, type Passwords } from '../../dev/database'
 import { startPostgres } from '../../dev/postgres'
 import type { OnProgress } from '../../dev/progress'
@@ -56,9 +58,10 @@ const watchedBy =
   ({ pid }: { pid: number }): void =>
     void guard.stdin?.write(`${pid}\n`)
 
-/** Silent while it is quick. */
-const onProgress: OnProgress = ({ what, state, detail }) => {
-  if (state === 'progress') process.stderr.write(`${what}: ${detail}\n`)
+/** Silent while it is quick; lines, since jest writes to the same terminal. */
+const tell = createProgress({ write: (text) => process.stderr.write(text) }, plain)
+const onProgress: OnProgress = (progress) => {
+  if (progress.state === 'progress') tell(progress)
 }
 
 async function postgres(folder: string, guard: ChildProcess): Promise<void> {
