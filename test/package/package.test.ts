@@ -22,7 +22,7 @@ beforeAll(async () => {
   tarball = path.join(folder, packed?.filename ?? '')
   await writeFile(path.join(folder, 'package.json'), '{"name":"user","private":true}')
   await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], { cwd: folder })
-}, 300_000)
+}, 600_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('publint has nothing to say', async () => {
