@@ -157,7 +157,6 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
     tried.length < MODEL_ATTEMPTS_IN_ALL
   ) {
     const delay = retryAfterMs ?? Math.min(MODEL_RETRY.lastMs, MODEL_RETRY.firstMs * 2 ** (real - 1))
-    await deps.log.releaseDraft(ref, step, token, failure)
     // Only where nothing came meanwhile: an interrupt stays due.
     await deps.log.setOutlook(
       ref,
@@ -165,6 +164,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
       { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 },
       o.head,
     )
+    await deps.log.releaseDraft(ref, step, token, failure)
     throw tryAgain(failure, delay)
   }
   return held.finish({

@@ -8,12 +8,15 @@ import type { Client } from '../client/types'
 import type { LogEvent } from '../client/log-events'
 import type { Paint } from './paint'
 import { safeText } from './safe-text'
+import { watchStalls } from './stalls'
 import { INDENT, type Timeline } from './timeline'
 import { createFlow } from './wrap'
 
 export interface Display {
   event(event: LogEvent): void
   delta(delta: Delta): void
+  /** Something is tried again. */
+  stall(text: string): void
   /** Ends a line that is being written live. */
   endLine(): void
 }
@@ -85,7 +88,11 @@ export function createDisplay(options: {
     kind: 'text',
     body: '',
   })
-  return { event, delta, endLine }
+  const stall = (text: string): void => {
+    endLine()
+    write(`${INDENT}${paint('yellow', text)}\n`)
+  }
+  return { event, delta, stall, endLine }
 }
 
 export interface Show {
@@ -99,7 +106,7 @@ export interface Show {
 
 /** Shows a session from event `from` on until it is stopped. `onEvent` comes after each event is shown. */
 export function startShow(
-  client: Pick<Client, 'follow' | 'followLive'>,
+  client: Pick<Client, 'follow' | 'followLive' | 'stalled'>,
   session: string,
   from: number,
   display: Display,
@@ -124,10 +131,11 @@ export function startShow(
       display.delta(delta)
     }
   }
+  const stalls = (): Promise<void> => watchStalls(client, session, signal, display.stall)
   const quietly = (error: unknown): void => {
     if (!signal.aborted) throw error
   }
-  const done = Promise.all([events().catch(quietly), live().catch(quietly)]).then(() => display.endLine())
+  const done = Promise.all([events().catch(quietly), live().catch(quietly), stalls()]).then(() => display.endLine())
   const failed = done.then(() => new Promise<never>(() => {}))
   return {
     done,

@@ -138,7 +138,9 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
   async function send(line: string): Promise<void> {
     turns++
     try {
-      const sent = await client.send(session, line, { delivery: turns > 1 ? 'steer' : 'queue' })
+      // Also a turn that somebody else began.
+      const steers = terminal && (turns > 1 || (await client.info(session)).state !== 'idle')
+      const sent = await client.send(session, line, { delivery: steers ? 'steer' : 'queue' })
       if (!sent.nudged) say(paint('yellow', 'Temporal is away: this is in the log, and is handled when it is back.'))
       const end = await client.awaitTurn(session, sent.seq, { signal: stop.signal })
       await show.reached(end.finishedSeq)
@@ -169,18 +171,22 @@ export async function talk(options: TalkOptions): Promise<ExitCode> {
       leave(asked && !terminal ? EXIT.notDone : EXIT.ok)
   }
 
-  function onInterrupt(): void {
-    const now = Date.now()
-    const again = now - lastStop < TWICE_MS
-    lastStop = now
-    if (again) return leave(EXIT.interrupted)
-    if (turns === 0 && !asked) {
+  async function stopTurn(): Promise<void> {
+    if (turns === 0 && !asked && (await client.info(session)).state === 'idle') {
       say(paint('dim', 'Ctrl-C again leaves; the session stays.'))
       return prompt()
     }
     asked = null
     say(paint('yellow', 'stopping (Ctrl-C again leaves)'))
-    void client.interrupt(session).catch(fail)
+    await client.interrupt(session)
+  }
+
+  function onInterrupt(): void {
+    const now = Date.now()
+    const again = now - lastStop < TWICE_MS
+    lastStop = now
+    if (again) return leave(EXIT.interrupted)
+    void stopTurn().catch(fail)
   }
 
   rl.on('line', (line) => {

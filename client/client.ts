@@ -227,10 +227,14 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
     deny: (session: string, call?: string, options: Pick<Decision, 'note'> = {}) =>
       resolve(session, call, { ...options, decision: 'deny' }),
 
-    async interrupt(session: string, content?: Content, options: { key?: string } = {}): Promise<Accepted> {
-      if (content !== undefined) return send(session, content, { ...options, delivery: 'interrupt' })
+    async interrupt(session: string, content?: Content, options: { key?: string } = {}) {
+      // Before the append, which itself makes the session's state a running one.
+      const stopped = (await info(session)).state !== 'idle'
+      if (content !== undefined)
+        return { ...(await send(session, content, { ...options, delivery: 'interrupt' })), stopped }
       const payload = { blocks: [], delivery: 'interrupt' as const }
-      return input(session, options.key ?? randomUUID(), { type: 'message_received', payload })
+      const accepted = await input(session, options.key ?? randomUUID(), { type: 'message_received', payload })
+      return { ...accepted, stopped }
     },
 
     async finishCall(
@@ -306,6 +310,7 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       await info(session)
       return (await log.tail(ref(session), count)).map(toLogEvent)
     },
+    stalled: (session: string) => log.stalled(ref(session)),
     followLive: (session: string, options: { signal?: AbortSignal } = {}) => log.followLive(ref(session), options),
     async verify(session: string, options?: VerifyOptions) {
       await info(session)

@@ -4,7 +4,7 @@
  */
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
-import type { Delta, Imported, ImportOptions, SessionInfo, Verified, VerifyOptions } from '../contract/ports'
+import type { Delta, Imported, ImportOptions, SessionInfo, Stalled, Verified, VerifyOptions } from '../contract/ports'
 import type { PendingApproval } from './approvals'
 import type { ExportOptions } from './bundles'
 import type { Content } from './content'
@@ -151,8 +151,8 @@ export interface Client {
   deny(session: string, call?: string, options?: Pick<Decision, 'note'>): Promise<Accepted & { call: string }>
   /** The calls that wait for a person now, or waited as of event `at`. */
   approvals(session: string, at?: number): Promise<PendingApproval[]>
-  /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it does nothing. */
-  interrupt(session: string, content?: Content, options?: { key?: string }): Promise<Accepted>
+  /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it stops nothing. `stopped`: a turn was open. */
+  interrupt(session: string, content?: Content, options?: { key?: string }): Promise<Accepted & { stopped: boolean }>
   /**
    * The result of a deferred call, by whoever did it. Where the call was given up before (`late`), it is kept as evidence, and nothing follows.
    * @throws `call_not_found`, `already_resolved`, `too_large`
@@ -199,6 +199,8 @@ export interface Client {
   tail(session: string, count: number): Promise<LogEvent[]>
   /** Every event from `from` (default 1) on, then each as it is committed: no gap, no repeat, until `signal` or the loop is left. */
   follow(session: string, options?: { from?: number; signal?: AbortSignal }): AsyncIterable<LogEvent>
+  /** The step that failed (rate limits, a provider that is away) and is tried again, if one is: for whoever waits. */
+  stalled(session: string): Promise<Stalled | null>
   /** What models and tools write just now, chunk by chunk. Not the record: what counts comes as an event. */
   followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   /** Recomputes the chain; gives the first bad seq, if any. */

@@ -351,6 +351,15 @@ export interface Stretch {
   hi: number
 }
 
+/** A step whose last attempt failed and that is tried again: not in the log, which has the attempts once the step ends. */
+export interface Stalled {
+  step: string
+  why: FailureClass
+  /** The one that failed. */
+  attempt: number
+  againInMs: number
+}
+
 /** What `verify` found: the first bad seq and why, or all is well up to the head. */
 export type Verified =
   { ok: true; events: number; head: number; headHash: string } | { ok: false; events: number; seq: number; why: string }
@@ -451,6 +460,8 @@ export interface ClientLog {
   tail(ref: SessionRef, count: number): Promise<StoredEvent[]>
   /** Every event from `from` on, as it comes: no gap, no repeat, until `signal`. Survives a restart of Postgres. */
   follow(ref: SessionRef, options?: { from?: number; signal?: AbortSignal }): AsyncIterable<StoredEvent>
+  /** The step that failed and is tried again, if one is. */
+  stalled(ref: SessionRef): Promise<Stalled | null>
   /** The live text of steps that run now, from the moment of the call; a loss (crash of Postgres) is not made good. */
   followLive(ref: SessionRef, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>

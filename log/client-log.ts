@@ -16,6 +16,7 @@ import { createNotifier } from './notify'
 import { readEvents, readHead } from './read'
 import { createSession, listSessions, sessionInfo } from './sessions'
 import { createSharingLog } from './sharing'
+import { stalled } from './stalled'
 import { verify } from './verify'
 
 export interface ClientLogOptions {
@@ -63,6 +64,7 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
       return head === null ? [] : readEvents(pool, ref, Math.max(1, head - count + 1), head)
     },
     follow: (ref, options) => following.follow(ref, options),
+    stalled: (ref) => stalled(pool, ref),
     followLive: (ref, options) => live.followLive(ref, options),
     readBlob: (ref, hash) => readBlob(pool, ref, hash),
     writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),

@@ -138,14 +138,17 @@ function addInterrupt(program: Command, cli: Cli): void {
   const command = program
     .command('interrupt')
     .summary('stop the turn that runs')
-    .description('Stops the turn that runs; what it had written is kept. With a text, that is the next message.')
+    .description(
+      'Stops the turn that runs; what it had written is kept. With a text, that is the next message. Says so where nothing was running.',
+    )
     .argument('<session>', 'id, or the beginning of one')
     .argument('[text...]', 'the next message')
     .action(async (prefix: string, words: string[]) => {
       const client = await cli.client()
       const session = await cli.find(prefix)
       const accepted = await client.interrupt(session, words.length > 0 ? await contentOf(words) : undefined)
-      sayAccepted(cli, accepted, 'interrupted')
+      const what = words.length > 0 ? 'sent' : 'noted'
+      sayAccepted(cli, accepted, accepted.stopped ? 'interrupted' : `nothing was running: ${what}`)
     })
   withExamples(command, ['savefile interrupt 3f8a', 'savefile interrupt 3f8a "not that folder, src"'])
 }

@@ -7,6 +7,7 @@ import { ago, count } from '../numbers'
 import type { Colour } from '../paint'
 import { cut, oneLine } from '../safe-text'
 import { shortIds } from '../short-ids'
+import { watchStalls } from '../stalls'
 import { createTimeline } from '../timeline'
 
 type Shown = SessionInfo['state'] | 'inert' | 'stub'
@@ -139,12 +140,21 @@ function addTail(program: Command, cli: Cli): void {
       const { head } = await client.info(session)
       const from = Math.max(1, head - lines + 1)
       const timeline = createTimeline({ paint: out.paint, width: out.width, full: options.full, sessionName: prefix })
-      const events = options.follow
-        ? client.follow(session, { from, signal: cli.signal })
-        : upTo(client, session, from, head)
-      for await (const event of events) {
-        if (out.json) out.value(event)
-        else for (const line of timeline.lines(event)) out.print(line)
+      const stop = new AbortController()
+      const signal = AbortSignal.any([cli.signal, stop.signal])
+      const events = options.follow ? client.follow(session, { from, signal }) : upTo(client, session, from, head)
+      const stalls =
+        options.follow && !out.json
+          ? watchStalls(client, session, signal, (text) => out.note(out.paint('yellow', text)))
+          : undefined
+      try {
+        for await (const event of events) {
+          if (out.json) out.value(event)
+          else for (const line of timeline.lines(event)) out.print(line)
+        }
+      } finally {
+        stop.abort()
+        await stalls
       }
     })
   withExamples(command, [

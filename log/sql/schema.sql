@@ -2004,6 +2004,20 @@ begin
 end $function$
 -- grants 
 
+CREATE OR REPLACE FUNCTION savefile.stalled(p_space text, p_session text)
+ RETURNS TABLE(step text, why text, attempt integer, due_in bigint)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+  select r.step, r.released, r.attempt, s.due_at - savefile.now_us()
+  from savefile.sessions s
+  join savefile.drafts r on r.space_id = s.space_id and r.session_id = s.session_id and r.born >= s.answer_seq
+  where s.space_id = p_space and s.session_id = p_session and r.state = 'running' and r.beat_at is null and r.released is not null
+  order by r.claimed_at desc limit 1
+$function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.structural_key(p_type text, p_subject text)
  RETURNS text
  LANGUAGE plpgsql
@@ -2041,7 +2055,7 @@ CREATE OR REPLACE FUNCTION savefile.sweep(p_limit integer)
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
 declare
-  s savefile.sessions;
+  s record;
   n integer; total integer := 0;
 begin
   for s in select * from savefile.sessions x where x.sweep_to is not null order by x.space_id, x.session_id limit 100 for no key update skip locked loop
@@ -2053,6 +2067,24 @@ begin
     total := total + n;
     exit when total >= p_limit;
     update savefile.sessions x set sweep_to = null where x.space_id = s.space_id and x.session_id = s.session_id;
+  end loop;
+  for s in
+    with recursive streaming as (
+      (select x.space_id, x.session_id from savefile.draft_deltas x order by x.space_id, x.session_id limit 1)
+      union all
+      select h.space_id, h.session_id from streaming t
+      cross join lateral (
+        select x.space_id, x.session_id from savefile.draft_deltas x
+        where (x.space_id, x.session_id) > (t.space_id, t.session_id) order by x.space_id, x.session_id limit 1) h
+    )
+    select t.space_id, t.session_id from streaming t
+    cross join lateral (select y.state from savefile.sessions y where y.space_id = t.space_id and y.session_id = t.session_id offset 0) y
+    where y.state = 'idle' limit 100
+  loop
+    -- A step that began since the look keeps its text.
+    delete from savefile.draft_deltas x where x.space_id = s.space_id and x.session_id = s.session_id and not exists (
+      select from savefile.drafts r
+      where r.space_id = x.space_id and r.session_id = x.session_id and r.step = x.step and r.token = x.token and r.state = 'running');
   end loop;
   return total;
 end $function$

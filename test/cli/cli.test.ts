@@ -27,6 +27,10 @@ const script: ScriptInput = {
       say: { calls: [{ tool: 'write_file', args: { path: 'made.txt', content: 'made' } }] },
     },
     { when: { text: 'file' }, say: { text: 'It is made.' } },
+    {
+      when: { text: 'busy' },
+      say: { text: 'at last', fault: { kind: 'status', status: 429, retryAfter: 4, times: 1 } },
+    },
     { when: { text: 'no key' }, say: { fault: { kind: 'status', status: 401, times: 1000 } } },
     { say: { text: 'hello there' } },
   ],
@@ -171,6 +175,27 @@ describe('send, show, tail, verify, fork, ls', () => {
     const { seq } = await world.client.send(session, 'slow please')
     expect(await cli(['interrupt', session])).toMatchObject({ code: 0, stdout: 'interrupted as event 3\n' })
     expect((await world.client.awaitTurn(session, seq)).reason).toBe('interrupted')
+  })
+
+  test('interrupt says where nothing was running', async () => {
+    const session = await newSession()
+    expect((await cli(['interrupt', session])).stdout).toMatch(/^nothing was running/)
+    expect(lines((await cli(['interrupt', session, '--json'])).stdout)).toMatchObject([
+      { stopped: expect.any(Boolean) },
+    ])
+  })
+
+  test('a step that is tried again says so while it waits, in tail -f and in run, once', async () => {
+    const session = await newSession()
+    const running = startCli(['tail', '-f', session], { cwd: folder, env: envOf(world) })
+    await until('the first event', () => running.stdout().includes('created'))
+    const { seq } = await world.client.send(session, 'busy')
+    expect((await world.client.awaitTurn(session, seq)).text).toBe('at last')
+    await until('the end to be shown', () => running.stdout().includes('at last'))
+    running.child.kill('SIGINT')
+    const { stderr } = await running.done
+    expect(stderr.match(/rate limited, trying again in \d s \(attempt 1 failed\)/g)).toHaveLength(1)
+    expect(await world.client.stalled(session)).toBeNull()
   })
 
   test('a log that was changed is found: exit code 1, and where', async () => {

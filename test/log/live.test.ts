@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { SessionRef } from '../../contract/ids'
 import type { Delta } from '../../contract/ports'
+import { createDueLog } from '../../log/due'
 import { createDeltaWriter } from '../../log/live'
-import { openLog, answer, until, IDLE, RUNNING, type TestLog } from './support'
+import { openLog, answer, turnFinished, until, IDLE, RUNNING, type TestLog } from './support'
 
 let log: TestLog
 beforeAll(async () => void (log = await openLog({ pollMs: 60_000 })))
@@ -81,6 +82,21 @@ it('is kept until the next answer of its session, and gone after it', async () =
   await writer.flush()
   await log.executor.append(ref, 1, 3, [answer(ref, 9)], IDLE)
   expect(await left()).toEqual(['model@9'])
+})
+
+it('goes once its session has nothing to do, and stays while a step of it runs', async () => {
+  const writer = createDeltaWriter(log.pool)
+  const due = createDueLog(log.pool)
+  const [over, runs] = [await log.begin(), await log.begin()]
+  await log.executor.claimDraft(runs, 1, 'model@2', { safe: true, token: 'a' })
+  for (const ref of [over, runs]) writer.add(delta(ref, 0, 'text'))
+  await writer.flush()
+  await log.executor.append(over, 1, 2, [answer(over, 2), turnFinished(2)], IDLE)
+  const left = async (ref: SessionRef) =>
+    (await log.admin('select step from savefile.draft_deltas where session_id = $1', [ref.session])).length
+  expect([await left(over), await left(runs)]).toEqual([1, 1])
+  await due.takeDue(0, 1000)
+  expect([await left(over), await left(runs)]).toEqual([0, 1])
 })
 
 it('partial gives what the present attempt has streamed, as blocks', async () => {
