@@ -2,7 +2,7 @@
  * A Temporal and a Postgres of a test's own, to be killed, emptied, frozen and started again on the same port. The guard of
  * test/support ends them should this process die.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -94,6 +94,8 @@ export interface OwnPostgres {
   db: TestDatabase
   /** As a crash: SIGQUIT, no shutdown checkpoint. */
   crash(): Promise<void>
+  /** SIGKILL to the server and all of its processes at once: as a machine that loses its power, but for the disk's own cache. */
+  kill(): Promise<void>
   startAgain(): Promise<void>
 }
 
@@ -126,6 +128,18 @@ export async function ownPostgres(): Promise<OwnPostgres> {
     },
     async crash() {
       process.kill(server.pid, 'SIGQUIT')
+      await server.ended
+    },
+    async kill() {
+      const all = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
+      const family = all.map((line) => line.trim().split(/\s+/).map(Number))
+      const children = family.filter(([, parent]) => parent === server.pid).map(([pid = 0]) => pid)
+      for (const pid of [server.pid, ...children])
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It has just ended by itself.
+        }
       await server.ended
     },
     async startAgain() {
