@@ -12,7 +12,13 @@ import { freePort, waitUntil } from '../../dev/processes'
 import { makeDatabase, makeLogins, makeOwnerLogin } from '../../dev/database'
 import { TEST_PASSWORD } from '../support/database'
 
-const PASSWORDS = { owner: TEST_PASSWORD, writer: TEST_PASSWORD, executor: TEST_PASSWORD, reader: TEST_PASSWORD }
+const PASSWORDS = {
+  owner: TEST_PASSWORD,
+  writer: TEST_PASSWORD,
+  executor: TEST_PASSWORD,
+  reader: TEST_PASSWORD,
+  member: TEST_PASSWORD,
+}
 
 function onlyHere(what: string, found: string | undefined): string | null {
   if (found === undefined && process.env['CI'] === 'true')
