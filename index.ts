@@ -1,5 +1,7 @@
 /** The package entry: what a program that uses Savefile imports. Every name is listed; nothing else is public. */
 export { connect, type ConnectOptions } from './client/connect'
+export { anchorKeyName, newAnchorKey, readAnchors } from './client/anchors'
+export type { AuditEntry } from './client/audit'
 export { packingOf, verifyBundle, type CheckedBundle, type ExportOptions, type Packing } from './client/bundles'
 export type { TemporalSettings } from './client/addresses'
 export type {
@@ -30,6 +32,7 @@ export { parseDefinition, type Definition, type DefinitionInput, type ToolSpec }
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
 export type { Delivery, EventType, KnownEvent, Payload, StoredEvent, TurnReason, Usage } from './contract/events'
 export type {
+  Anchor,
   BundleLimits,
   BundleProgress,
   Delta,

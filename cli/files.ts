@@ -1,6 +1,7 @@
 /** Files that commands read and write as streams. What is written appears under its name only once it is whole. */
 import { createReadStream } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { SavefileError } from '../contract/errors'
 
 /** A file's bytes, or those of stdin for "-". @throws SavefileError `invalid_input` where it can't be read */
@@ -61,4 +62,62 @@ export async function writeWhole(
     await rm(temporary, { force: true })
     throw notThere(file, error)
   }
+}
+
+/** @throws SavefileError `invalid_input` where it can't be read */
+export async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    throw notThere(file, error)
+  }
+}
+
+/** A file that is not there yet. */
+export async function writeNew(file: string, text: string, mode: number): Promise<void> {
+  try {
+    await writeFile(file, text, { flag: 'wx', mode })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw notThere(file, error)
+    throw new SavefileError(
+      'invalid_input',
+      `The file ${JSON.stringify(file)} is there already; it is not written over.`,
+      { file },
+      { cause: error },
+    )
+  }
+}
+
+export async function* linesOfFile(file: string): AsyncGenerator<string> {
+  const stream = createReadStream(file)
+  try {
+    yield* createInterface({ input: stream, crlfDelay: Infinity })
+  } catch (error) {
+    throw notThere(file, error)
+  } finally {
+    stream.destroy()
+  }
+}
+
+/** Each value as JSON in a line of its own, behind what the file has; without a file, on stdout. Gives back how many. */
+export async function appendLines(file: string | undefined, values: AsyncIterable<unknown>): Promise<number> {
+  const handle =
+    file === undefined
+      ? null
+      : await open(file, 'a').catch((error: unknown) => {
+          throw notThere(file, error)
+        })
+  let n = 0
+  try {
+    for await (const value of values) {
+      n++
+      const line = `${JSON.stringify(value)}\n`
+      if (handle) await handle.appendFile(line)
+      else process.stdout.write(line)
+    }
+    await handle?.sync()
+  } finally {
+    await handle?.close()
+  }
+  return n
 }

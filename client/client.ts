@@ -10,6 +10,8 @@ import { MAX_PAYLOAD_BYTES } from '../contract/limits'
 import type { ClientLog, InputEvent, SessionInfo, Tool, VerifyOptions } from '../contract/ports'
 import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
 import { awaitTurn } from './await-turn'
+import { createAnchors } from './anchors'
+import { auditOf } from './audit'
 import { createBundles } from './bundles'
 import { toBlocks, type Content } from './content'
 import { diffOf, familyOf } from './family'
@@ -35,6 +37,7 @@ export interface ClientParts {
 /** A key that a caller chooses: it becomes part of an event. */
 const KEY = /^[\x21-\x7e]{1,200}$/
 const CANDIDATES = 6
+const PAGE = 500
 
 export function createClient({ log, nudge, space, actor, tools = [], disconnect }: ClientParts): Client {
   const by = { actor }
@@ -112,6 +115,12 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
     range: { from?: number; to?: number; limit?: number } = {},
   ): Promise<LogEvent[]> {
     return (await log.read(ref(session), range)).map(toLogEvent)
+  }
+  /** Page by page up to the head of now: memory does not grow with the log. */
+  async function* everyEvent(session: string): AsyncGenerator<LogEvent> {
+    const { head } = await info(session)
+    for (let from = 1; from <= head; from += PAGE)
+      yield* await read(session, { from, to: Math.min(head, from + PAGE - 1), limit: PAGE })
   }
   const rangeOf =
     (session: string): ReadRange =>
@@ -316,6 +325,8 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       await info(session)
       return log.verify(ref(session), options)
     },
+    audit: (session: string) => auditOf(everyEvent(session)),
+    ...createAnchors({ log, space, info }),
     ...createBundles({ log, space, by, nudge: (session) => nudge(ref(session)), info }),
     definition: (hash: string) => log.definition(space, hash),
     blob: (session: string, hash: string) => log.readBlob(ref(session), hash),

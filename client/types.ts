@@ -4,8 +4,18 @@
  */
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
-import type { Delta, Imported, ImportOptions, SessionInfo, Stalled, Verified, VerifyOptions } from '../contract/ports'
+import type {
+  Anchor,
+  Delta,
+  Imported,
+  ImportOptions,
+  SessionInfo,
+  Stalled,
+  Verified,
+  VerifyOptions,
+} from '../contract/ports'
 import type { PendingApproval } from './approvals'
+import type { AuditEntry } from './audit'
 import type { ExportOptions } from './bundles'
 import type { Content } from './content'
 import type { FamilyMember, SessionDiff } from './family'
@@ -205,6 +215,15 @@ export interface Client {
   followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   /** Recomputes the chain; gives the first bad seq, if any. */
   verify(session: string, options?: VerifyOptions): Promise<Verified>
+  /** The head as it is now, signed (ed25519, PEM): keep it where the database is not. @throws `session_not_found`, `invalid_input` (the key) */
+  anchor(session: string, privateKey: string): Promise<Anchor>
+  /** Of every session of the space, in the order of their ids; a stream. */
+  anchorAll(privateKey: string): AsyncIterable<Anchor>
+  /**
+   * Who did what when, in log order: who spoke, what a model was sent and answered, what ran, who allowed it. A stream.
+   * @throws `session_not_found`
+   */
+  audit(session: string): AsyncIterable<AuditEntry>
   /**
    * The session as a bundle (docs/bundle.md): its log, the stretches of its ancestors that it goes on from, its children, definitions and
    * blobs. A stream: nothing is held back, and the same head gives the same bytes. Read it to its end, or it is no bundle.

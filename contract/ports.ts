@@ -362,7 +362,8 @@ export interface Stalled {
 
 /** What `verify` found: the first bad seq and why, or all is well up to the head. */
 export type Verified =
-  { ok: true; events: number; head: number; headHash: string } | { ok: false; events: number; seq: number; why: string }
+  | { ok: true; events: number; head: number; headHash: string; anchors: number }
+  | { ok: false; events: number; seq: number; why: string }
 
 // ---------------------------------------------------------------- bundles (docs/bundle.md)
 
@@ -418,9 +419,23 @@ export interface Imported extends ImportedSession {
 export type Adopted =
   { status: 'adopted' | 'live'; seq: number } | { status: 'stub' | 'arriving' | 'closed' | 'session_not_found' }
 
+/** A head, signed by the owner of the log and kept elsewhere; `at` in microseconds since 1970. Its signature was checked when it was read. */
+export interface Anchor {
+  k: 'savefile-anchor'
+  v: 1
+  session: string
+  head: number
+  hash: string
+  at: number
+  key: string
+  signature: string
+}
+
 export interface VerifyOptions {
   /** Also that each event says what its type says and may follow those before it: ten times as slow. */
   deep?: boolean
+  /** Of this session and of those that it inherits from; others are passed over. */
+  anchors?: readonly Anchor[]
   onProgress?: (events: number) => void
 }
 
@@ -468,6 +483,8 @@ export interface ClientLog {
   writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
   /** One streaming pass over the chain; memory does not grow. */
   verify(ref: SessionRef, options?: VerifyOptions): Promise<Verified>
+  /** Ids in their order after `after`, with their heads: for whoever goes through all sessions of a space. */
+  heads(space: string, after: string, limit: number): Promise<{ session: string; head: number; hash: string }[]>
   /** The bytes of a bundle (docs/bundle.md), unpacked. The same head gives the same bytes. */
   exportBundle(ref: SessionRef, onProgress?: (progress: BundleProgress) => void): AsyncIterable<Uint8Array>
   /** All of it or nothing. `bytes` may be packed with gzip or zstd. */

@@ -14,7 +14,7 @@ import { createListener } from './listen'
 import { createFollowLive } from './live'
 import { createNotifier } from './notify'
 import { readEvents, readHead } from './read'
-import { createSession, listSessions, sessionInfo } from './sessions'
+import { createSession, heads, listSessions, sessionInfo } from './sessions'
 import { createSharingLog } from './sharing'
 import { stalled } from './stalled'
 import { verify } from './verify'
@@ -69,6 +69,7 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
     readBlob: (ref, hash) => readBlob(pool, ref, hash),
     writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
     verify: (ref, options) => verify(pool, ref, options),
+    heads: (space, after, limit) => heads(pool, space, after, limit),
     exportBundle: (ref, onProgress) => writeBundle(pool, ref, onProgress),
     importBundle: (space, bytes, options) => importBundle(pool, space, bytes, options),
     async adopt(ref, by, why) {

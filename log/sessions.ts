@@ -107,3 +107,18 @@ export async function listSessions(
   const sql = `select ${SESSION_COLUMNS} from savefile.sessions where ${where.join(' and ')} order by updated_at desc, session_id desc limit $2`
   return (await query<SessionRow & Record<string, unknown>>(pool, sql, values)).map(toInfo)
 }
+
+/** In the order of the primary key, whatever the sessions do meanwhile. */
+export function heads(
+  pool: Pool,
+  space: string,
+  after: string,
+  limit: number,
+): Promise<{ session: string; head: number; hash: string }[]> {
+  return query(
+    pool,
+    `select session_id as session, head, encode(head_hash, 'hex') as hash from savefile.sessions
+     where space_id = $1 and session_id > $2 order by session_id limit $3`,
+    [space, after, limit],
+  )
+}

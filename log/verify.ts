@@ -7,6 +7,7 @@ import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'
 import type { SessionRef } from '../contract/ids'
 import type { Verified, VerifyOptions } from '../contract/ports'
+import { createAnchorCheck } from './anchors'
 import { createLegality } from './legality'
 import { query } from './pool'
 import { rawEvents, STRETCHES, type RowReader, type Stretch } from './raw-events'
@@ -15,15 +16,13 @@ import { rawEvents, STRETCHES, type RowReader, type Stretch } from './raw-events
 export async function verify(
   pool: Pool,
   ref: SessionRef,
-  {
-    deep = false,
-    onProgress,
-    onEvent,
-  }: VerifyOptions & { onEvent?: (seq: number, hash: string, at: number) => void } = {},
+  { deep = false, anchors = [], onProgress }: VerifyOptions = {},
 ): Promise<Verified> {
   const end = await headOf(pool, ref)
   const stretches = await query<Stretch & Record<string, unknown>>(pool, STRETCHES, [ref.space, ref.session])
   const legality = deep ? createLegality() : null
+  const anchored = createAnchorCheck(anchors)
+  let src = ''
   let seq = 0
   let hash = ''
   let at = 0
@@ -40,14 +39,14 @@ export async function verify(
             ? 'its content does not give its hash'
             : event.at < at
               ? 'it is older than the event before it'
-              : (legality?.(rowOf(row, event)) ?? null)
+              : (legality?.(rowOf(row, event)) ?? anchored.event(src, event.seq, () => row.hex('hash')))
     if (why !== null) return void (bad = { seq: seq + 1, why })
     seq = event.seq
     hash = event.hash
     at = event.at
-    onEvent?.(seq, hash, at)
   }
   for (const stretch of stretches) {
+    src = stretch.src
     for await (const _batch of rawEvents(pool, ref, stretch, check)) {
       if (bad) return { ok: false, events: seq, ...(bad as { seq: number; why: string }) }
       onProgress?.(seq)
@@ -58,7 +57,9 @@ export async function verify(
   if (seq !== end.head) return { ok: false, events: seq, seq: seq + 1, why: 'the event is missing' }
   if (Buffer.from(hash, 'latin1').toString('hex') !== end.hash)
     return { ok: false, events: seq, seq, why: "its hash is not the one that the session's row has for its head" }
-  return { ok: true, events: seq, head: seq, headHash: end.hash }
+  const cut = anchored.end(ref.session, seq)
+  if (cut) return { ok: false, events: seq, ...cut }
+  return { ok: true, events: seq, head: seq, headHash: end.hash, anchors: anchored.held() }
 }
 
 async function headOf(pool: Pool, ref: SessionRef): Promise<{ head: number; hash: string }> {

@@ -1,29 +1,49 @@
 /** Whether a bundle is what was written: the same pass as before an import, and nothing is kept. */
 import { errorCode } from '../../contract/errors'
 import type { SavefileError } from '../../contract/errors'
+import type { Anchor } from '../../contract/ports'
+import { createAnchorCheck } from '../anchors'
 import { readBundle, type ReadBundleOptions } from './read'
 
 export type CheckedBundle =
-  | { ok: true; session: string; head: number; headHash: string; events: number; sessions: number; blobs: number }
+  | {
+      ok: true
+      session: string
+      head: number
+      headHash: string
+      events: number
+      sessions: number
+      blobs: number
+      anchors: number
+    }
   | { ok: false; line: number | null; session: string | null; seq: number | null; why: string }
 
 export interface CheckBundleOptions extends ReadBundleOptions {
-  /** Of each event, once it holds: whose own row it is, its seq, its hash in hex. */
-  onEvent?: (session: string, seq: number, hash: string) => void
+  /** Of any session of the bundle; others are passed over. */
+  anchors?: readonly Anchor[]
 }
 
 /** @throws SavefileError `newer_bundle` */
 export async function checkBundle(
   packed: AsyncIterable<Uint8Array>,
-  { onEvent, ...options }: CheckBundleOptions = {},
+  { anchors = [], ...options }: CheckBundleOptions = {},
 ): Promise<CheckedBundle> {
   let header = { session: '', head: 0, hash: '' }
+  const anchored = createAnchorCheck(anchors)
   let counts = { events: 0, sessions: 0, blobs: 0 }
   try {
     for await (const items of readBundle(packed, options))
       for (const item of items) {
-        if (item.kind === 'event') onEvent?.(item.event.session, item.event.seq, item.event.hash)
-        else if (item.kind === 'header') header = item.header
+        if (item.kind === 'event') {
+          const { session, seq, hash } = item.event
+          const why = anchored.event(session, seq, () => hash)
+          if (why)
+            return { ok: false, line: item.line, session, seq, why: `event ${seq} of session ${session}: ${why}` }
+        } else if (item.kind === 'session' && item.part.whole) {
+          const { session, to } = item.part
+          const cut = anchored.end(session, to)
+          if (cut) return { ok: false, line: item.line, session, seq: cut.seq, why: `session ${session}: ${cut.why}` }
+        } else if (item.kind === 'header') header = item.header
         else if (item.kind === 'end')
           counts = { events: item.end.events, sessions: item.end.sessions.length, blobs: item.end.blobs }
       }
@@ -38,5 +58,5 @@ export async function checkBundle(
     return { ok: false, line: line ?? null, session: session ?? null, seq: seq ?? null, why }
   }
   const { session, head, hash } = header
-  return { ok: true, session, head, headHash: hash, ...counts }
+  return { ok: true, session, head, headHash: hash, ...counts, anchors: anchored.held() }
 }
