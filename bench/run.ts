@@ -10,6 +10,7 @@ import { startDatabaseStack } from './database'
 import { keep, tableOf } from './report'
 import type { Options, Outcome, Scenario } from './scenario'
 import { append } from './scenarios/append'
+import { bundle } from './scenarios/bundle'
 import { commands } from './scenarios/commands'
 import { followers } from './scenarios/followers'
 import { fork } from './scenarios/fork'
@@ -43,6 +44,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   fork: log(fork),
   reading: log(reading),
   followers: log(followers),
+  bundle: log(bundle),
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 
