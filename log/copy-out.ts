@@ -105,6 +105,9 @@ class CopyOut<T> implements Submittable {
   }
 }
 
+/** The loss of the connection is told by the statement that runs. Without a listener it would end the process. */
+const ignore = (): void => undefined
+
 /**
  * The rows of a query in batches, each made into something of the caller's by `map`. The text takes no parameters: see `literal`.
  * Whoever leaves before the end costs the connection, not the server's patience.
@@ -114,6 +117,7 @@ export async function* copyOut<T>(pool: Pool, select: string, map: (row: Buffer)
   let whole = false
   try {
     client = await pool.connect()
+    client.on('error', ignore)
     const copy = client.query(new CopyOut(`copy (${select}) to stdout (format binary)`, map))
     for (;;) {
       const batch = await copy.next()
@@ -124,6 +128,7 @@ export async function* copyOut<T>(pool: Pool, select: string, map: (row: Buffer)
   } catch (error) {
     throw asSavefileError(error, pool)
   } finally {
+    client?.off('error', ignore)
     client?.release(!whole)
   }
 }

@@ -50,7 +50,7 @@ export async function bundle(stack: DatabaseStack, { quick, say }: Options): Pro
   const packed = `${file}.gz`
   try {
     say(`bundle: making a session of ${events} events`)
-    const { head } = await makeLong(from.admin, here, REF, events, progress(say, 'bundle'))
+    const { head } = await makeLong(from.admin, here, REF, events, progress(say))
     await from.admin.query('vacuum analyze')
     const write = (name: string, compress: boolean) =>
       measured(async () => {

@@ -34,6 +34,7 @@ export async function importBundle(
   let broken = false
   try {
     client = await pool.connect()
+    client.on('error', ignore)
     await client.query('begin')
     const sink = new Sink(client, space)
     for await (const items of readBundle(bytes, { limits, onProgress })) {
@@ -46,9 +47,13 @@ export async function importBundle(
     await client?.query('rollback').catch(() => (broken = true))
     throw asSavefileError(error, pool)
   } finally {
+    client?.off('error', ignore)
     client?.release(broken)
   }
 }
+
+/** The loss of a connection between two statements; the next one is told. Without a listener it would end the process. */
+const ignore = (): void => undefined
 
 class Sink {
   private header: { session: string; head: number; hash: string } | null = null
