@@ -7,7 +7,9 @@ export type { TemporalSettings } from './client/addresses'
 export type {
   Accepted,
   Answer,
+  CheckpointRequest,
   Client,
+  CompactRequest,
   CreateOptions,
   Decision,
   ForkRequest,

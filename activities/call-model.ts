@@ -12,6 +12,7 @@ import type { StepResult } from '../contract/next-step'
 import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
 import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
 import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MAX_RETRY_AFTER_MS, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
+import { makeCheckpoint } from './make-checkpoint'
 import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { Lru, fold } from './session-cache'
 
@@ -21,6 +22,13 @@ export interface CallModelDeps extends StepDeps {
   tools: ReadonlyMap<string, Tool>
   deltas: DeltaSink
   buildView(events: readonly KnownEvent[], definition: Definition, saw: readonly number[]): View
+  buildSummaryView(
+    events: readonly KnownEvent[],
+    definition: Definition,
+    saw: readonly number[],
+    hi: number,
+    ask: string,
+  ): View
   viewVersion: number
   /** Of what a request dropped, what no earlier manifest says. */
   newlyDropped(
@@ -58,19 +66,20 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
   return (input) =>
     withStep(deps, input, { safe: true, own: true }, async (held) => {
       const step = parseStep(input.step)
-      if (step.kind !== 'model') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
+      if (step.kind === 'tool') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
       const { state, events } = await history(input.ref)
       // The log has moved on, or somebody interrupted: `advance` will say what is due now.
       if (state.due !== step.due || phaseOf(state) !== 'due') {
         await deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
         return null
       }
+      const definition = await deps.log.definition(input.ref.space, state.definition)
+      if (step.kind === 'checkpoint') return makeCheckpoint(deps, input, held, { state, events, definition })
       if (held.claim.attempts.length >= MODEL_ATTEMPTS_IN_ALL) {
         const why = 'No attempt was seen to end: each vanished with its process, or failed before it was sent.'
         const gaveUp = { class: 'internal' as const, retryable: false, attempts: held.claim.attempts, message: why }
         return held.finish({ type: 'model_failed', payload: { step: input.step, ...gaveUp } })
       }
-      const definition = await deps.log.definition(input.ref.space, state.definition)
       const saw = unseenByModel(state)
       const startedAt = deps.now()
       const result = await call(deps, input, held, definition, deps.buildView(events, definition, saw))

@@ -38,6 +38,7 @@ const BY_ERROR: Readonly<Record<ErrorCode, ExitCode>> = {
   not_requested: EXIT.refused,
   already_resolved: EXIT.refused,
   fork_refused: EXIT.refused,
+  summary_failed: EXIT.failed,
   work_folder_missing: EXIT.notFound,
   outside_work_folder: EXIT.refused,
   blob_not_found: EXIT.notFound,

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { exitCodesAfter, type Cli } from './cli'
 import { addBundleCommands } from './commands/bundles'
+import { addCompactionCommands } from './commands/compaction'
 import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
 import { addFamilyCommands } from './commands/family'
@@ -34,6 +35,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addWorkCommands(program, cli)
   addInputCommands(program, cli)
   addFamilyCommands(program, cli)
+  addCompactionCommands(program, cli)
   addReadCommands(program, cli)
   addBundleCommands(program, cli)
   addProofCommands(program, cli)

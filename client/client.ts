@@ -14,12 +14,24 @@ import { createAnchors } from './anchors'
 import { auditOf } from './audit'
 import { createBundles } from './bundles'
 import { toBlocks, type Content } from './content'
+import { summarised, type CompactionParts } from './compaction'
 import { diffOf, familyOf } from './family'
 import { forkSession } from './fork'
 import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
 import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
-import type { Accepted, Client, CreateOptions, Decision, ForkRequest, SendOptions, WaitOptions } from './types'
+import type {
+  Answer,
+  CheckpointRequest,
+  CompactRequest,
+  Accepted,
+  Client,
+  CreateOptions,
+  Decision,
+  ForkRequest,
+  SendOptions,
+  WaitOptions,
+} from './types'
 
 import { existingFolder } from './work-folder'
 
@@ -198,6 +210,22 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
     return awaitTurn(source, session, seq, options)
   }
 
+  const compaction: CompactionParts = {
+    log,
+    by,
+    info,
+    read,
+    async fork(parent, child, at, request) {
+      await forkSession({ log, by, tools: [] }, parent, child, at, request)
+    },
+    async ask(session, text, options) {
+      // Whatever the fork inherited is not to be answered first.
+      const { seq } = await send(session, text, { delivery: 'interrupt' })
+      return (await wait(session, seq, options)) as Answer
+    },
+    close: (session, reason) => input(session, randomUUID(), { type: 'session_closed', payload: { reason } }),
+  }
+
   const client = {
     space,
     info,
@@ -288,6 +316,29 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       const at = request.at ?? (await info(parent)).head
       await forkSession({ log, by, tools }, ref(parent), child, at, request)
       await nudge(child) // the fork may have inherited something to do
+      return info(child.session)
+    },
+    async checkpoint(session: string, request: CheckpointRequest = {}) {
+      const payload = await summarised(compaction, ref(session), request)
+      const { seq } = await input(session, randomUUID(), { type: 'checkpoint_made', payload })
+      return { seq, lo: payload.lo, hi: payload.hi }
+    },
+    async compact(session: string, request: CompactRequest = {}): Promise<SessionInfo> {
+      const child = ref(await newSession(request.session))
+      if (await log.info(child)) throw sessionExists(child.session)
+      const checkpoint = await summarised(compaction, ref(session), request)
+      const place = await log.placeAt(ref(session), checkpoint.hi)
+      const definition = request.definition === undefined ? (place?.definition ?? '') : await stored(request.definition)
+      const { title, labels } = request
+      const { status } = await log.create(child, by, {
+        definition,
+        ...(title === undefined ? {} : { title }),
+        ...(labels === undefined ? {} : { labels }),
+        ...(place?.workFolder ? { workFolder: place.workFolder } : {}),
+        compaction: { session, lo: checkpoint.lo, hi: checkpoint.hi, checkpoint },
+      })
+      if (status === 'session_exists') throw sessionExists(child.session)
+      if (status === 'definition_not_found') throw definitionNotFound(definition)
       return info(child.session)
     },
     family: (session: string) => familyOf(log, ref(session)),

@@ -36,7 +36,7 @@ export async function familyOf(log: ClientLog, ref: SessionRef): Promise<FamilyM
     const { provider, name } = (await log.definition(ref.space, info.definition)).model
     const member: FamilyMember = { info, model: { provider, name }, forks: [] }
     members.set(info.session, member)
-    const parent = info.parent && members.get(info.parent.session)
+    const parent = members.get(info.parent?.session ?? info.compactedFrom ?? '')
     if (parent) parent.forks.push(member)
     else root ??= member
   }

@@ -119,6 +119,28 @@ export interface ForkRequest {
   quiet?: true
 }
 
+export interface CheckpointRequest {
+  /** The summary stands for everything up to the end of the last turn at or before this event; the head where absent. */
+  at?: number
+  /** The summary itself; made by a model where absent. */
+  summary?: string
+  /** Of the summarising model, what is other than the session's. */
+  model?: Partial<DefinitionInput['model']>
+  /** What it is asked, instead of the usual. */
+  instructions?: string
+  signal?: AbortSignal
+  timeoutMs?: number
+}
+
+export interface CompactRequest extends CheckpointRequest {
+  /** Of the new session. */
+  session?: string
+  title?: string
+  labels?: Record<string, string>
+  /** The one that counts at the end of the range where absent. */
+  definition?: DefinitionInput | string
+}
+
 export interface Client {
   readonly space: string
   /**
@@ -184,6 +206,16 @@ export interface Client {
    *   `work_folder_missing`, `too_large` (the folder), `fork_refused` (a tool)
    */
   fork(parent: string, request?: ForkRequest): Promise<SessionInfo>
+  /**
+   * A lossy fork: a new session that begins with a summary of this one, which stays as it is. It works in the same folder.
+   * @throws `summary_failed` (and nothing was made), `session_not_found`, `session_exists`, `invalid_input` (no turn has ended), `timeout`
+   */
+  compact(session: string, request?: CompactRequest): Promise<SessionInfo>
+  /**
+   * From its next model call on the session's model is sent a summary in place of what came before. The log stays whole.
+   * @throws `summary_failed` (and nothing was changed), `session_not_found`, `session_closed`, `invalid_input` (no turn has ended), `timeout`
+   */
+  checkpoint(session: string, request?: CheckpointRequest): Promise<{ seq: number; lo: number; hi: number }>
   /** The session that all its relations were forked from, with every fork below it. @throws `session_not_found` */
   family(session: string): Promise<FamilyMember>
   /** Where two sessions part: `read` from the event after `shared`. @throws `session_not_found` */

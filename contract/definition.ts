@@ -62,6 +62,18 @@ export const ToolSpec = z.strictObject({
 })
 export type ToolSpec = z.infer<typeof ToolSpec>
 
+/** What a model is sent is shortened by a checkpoint, made before the next model call once the last one was so long. */
+export const Compaction = z.strictObject({
+  /** Tokens of the last request and its answer, what came since estimated: a good deal below what the model takes. */
+  atTokens: z.int().min(1000),
+  /** The last steps (an answer and its results) that stay as they are. */
+  keepSteps: z.int().min(0).max(4).default(1),
+  /** Of the summarising model, what is other than in `model`. */
+  model: ModelSpec.partial().optional(),
+  /** What it is asked, instead of the usual. */
+  instructions: z.string().min(1).max(20_000).optional(),
+})
+
 export const Definition = z
   .strictObject({
     v: z.literal(1).default(1),
@@ -70,6 +82,8 @@ export const Definition = z
     model: ModelSpec,
     tools: z.array(ToolSpec).max(512).default([]),
     limits: Limits.prefault({}),
+    /** Checkpoints of its own accord; off where absent. */
+    compaction: Compaction.optional(),
     /** Seconds after which an open approval counts as denied; it waits for ever where absent. */
     approvalSeconds: z.int().positive().optional(),
   })

@@ -16,6 +16,7 @@ export const ERROR_CODES = [
   'not_requested',
   'already_resolved',
   'fork_refused',
+  'summary_failed',
   'work_folder_missing',
   'outside_work_folder',
   'blob_not_found',

@@ -41,14 +41,22 @@ export function callId(session: string, due: number, index: number): string {
   return `${session}:${due}.${index}`
 }
 
+/** `checkpoint@T`: the summary that is made before `model@T`. */
+export function checkpointStep(due: number): string {
+  return `checkpoint@${due}`
+}
+
 /** `tool@<call id>`. */
 export function toolStep(call: string): string {
   return `tool@${call}`
 }
 
 /** What a step key names. */
-export function parseStep(step: string): { kind: 'model'; due: number } | { kind: 'tool'; call: string } {
+export function parseStep(
+  step: string,
+): { kind: 'model' | 'checkpoint'; due: number } | { kind: 'tool'; call: string } {
   if (step.startsWith('model@')) return { kind: 'model', due: Number(step.slice(6)) }
+  if (step.startsWith('checkpoint@')) return { kind: 'checkpoint', due: Number(step.slice(11)) }
   if (step.startsWith('tool@')) return { kind: 'tool', call: step.slice(5) }
   throw new Error(`not a step key: ${step}`)
 }

@@ -25,8 +25,9 @@ const PEOPLES: readonly EventType[] = [
   'revoked',
   'key_destroyed',
   'result_arrived_late',
+  'checkpoint_made',
 ]
-const BEGINS: readonly EventType[] = ['approval_requested', 'tool_started', 'checkpoint_made', 'child_started']
+const BEGINS: readonly EventType[] = ['approval_requested', 'tool_started', 'child_started']
 /** What a closed session still takes. */
 const BEHIND_THE_END: readonly EventType[] = ['result_arrived_late', 'granted', 'revoked', 'key_destroyed']
 const WITHOUT_EFFECT: readonly EventType[] = [
@@ -183,7 +184,7 @@ export const INVARIANTS: readonly Invariant[] = [
       const stopOnly =
         e.type === 'message_received' && e.payload.delivery === 'interrupt' && e.payload.blocks.length === 0
       const told = (e.type === 'message_received' && !stopOnly) || (e.type === 'forked' && !e.payload.quiet)
-      const news = told || e.type === 'interrupted' ? [e.seq] : []
+      const news = told || e.type === 'interrupted' || e.type === 'checkpoint_made' ? [e.seq] : []
       return same(owed(a), [...owed(b).filter((x) => !saw.includes(x)), ...news])
     },
   },
@@ -249,6 +250,15 @@ export const INVARIANTS: readonly Invariant[] = [
     text: 'while a call is due, later events only lengthen what it would be sent: the base that a draft fixed stays a prefix',
     enforcedBy: 'view order (rule 9, L10)',
     holds: (b, _e, a) => !b.due || a.due !== b.due || isPrefix(unseenByModel(b), unseenByModel(a)),
+  },
+  {
+    id: 'I23',
+    text: 'a checkpoint takes nothing from what a request has to name; one that a step made ends where a step ended, behind the one before',
+    enforcedBy: 'nextStep; reduce (L10)',
+    holds: when(['checkpoint_made'], (b, e, a) => {
+      const step = e.payload.step === undefined || (b.boundaries.includes(e.payload.hi) && e.payload.hi > b.checkpoint)
+      return step && a.due === b.due && a.lastAnswer === b.lastAnswer && a.checkpoint <= (a.boundaries.at(-1) ?? 0)
+    }),
   },
 ]
 

@@ -3,9 +3,10 @@
  * The rules, and what breaks otherwise, are in docs/protocol.md (rules 5 to 9, 14 and 16 to 23).
  */
 import type { ContentBlock, Block } from './blocks'
+import { checkpointDue } from './compaction'
 import { isSafe, toolNamed, type Definition, type ToolSpec } from './definition'
 import type { KnownEvent, NewEvent, Outcome, Payload } from './events'
-import { modelStep, toolStep } from './ids'
+import { checkpointStep, modelStep, toolStep } from './ids'
 import { reduce } from './reduce'
 import { openCalls, phaseOf, type CallState, type State } from './state'
 
@@ -36,7 +37,10 @@ export interface Env {
 }
 
 /** What a finished draft row becomes. */
-export type StepResult = Extract<NewEvent, { type: 'model_answered' | 'model_failed' | 'tool_finished' }>
+export type StepResult = Extract<
+  NewEvent,
+  { type: 'model_answered' | 'model_failed' | 'tool_finished' | 'checkpoint_made' }
+>
 
 /** `fromDraft`: the stored content of this draft is the payload, and is moved inside the database. */
 export type PlannedEvent = NewEvent & { fromDraft?: string }
@@ -106,7 +110,8 @@ export function nextStep(from: State, env: Env): Decision {
     if (d.closes.length > 0) return { ...d, events: [], run: [], waiting: 'settling', state: from }
     moved = state.seq !== before
     // A draft whose answer did not see what made it due would be promoted without end.
-    if (moved && due && state.due === due)
+    const answered = d.events.some((event) => event.type === 'model_answered' && event.payload.step === modelStep(due))
+    if (answered && due && state.due === due)
       throw new Error(`nextStep: ${modelStep(due)} is due again after its own answer`)
   }
   return { ...d, state }
@@ -141,6 +146,8 @@ function turnFinished(s: State, how: Omit<Payload<'turn_finished'>, 'turn'>): Pl
 function stop(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void): void {
   const partial: Payload<'interrupted'>['partial'] = []
   if (s.due && openCalls(s).length === 0) {
+    const made = summaryOf(s, env.drafts.get(checkpointStep(s.due)))
+    if (made) return push(made)
     const key = modelStep(s.due)
     const row = env.drafts.get(key)
     if (row?.result) return push({ ...row.result, fromDraft: key })
@@ -263,6 +270,21 @@ function model(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
   const limit = row?.state === 'running' ? null : limitReached(s, env)
   if (limit && !row) return closeRow(d, key, row, 'cancelled')
   if (limit) return push(turnFinished(s, { reason: 'limit', limit }))
+  // Before the call, not beside it: what a draft has begun with stays as it is.
+  if (!row) {
+    const first = checkpointStep(s.due)
+    const summary = env.drafts.get(first)
+    const made = summaryOf(s, summary)
+    if (made) return push(made)
+    // Closed: none could be made. The call goes on without, and the next one may try again.
+    const open = !summary || summary.state === 'running'
+    if (open && checkpointDue(s, env.definition(s.definition)) !== null) {
+      const n = (s.turn?.steps ?? 0) + 1
+      d.run.push({ step: first, kind: 'model', n, queue: null, local: false, timeoutMs: MODEL_TIMEOUT_MS })
+      d.waiting = 'steps'
+      return
+    }
+  }
   if (row?.state === 'closed')
     return push({
       type: 'model_failed',
@@ -283,6 +305,13 @@ function model(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
     timeoutMs: MODEL_TIMEOUT_MS,
   })
   d.waiting = 'steps'
+}
+
+/** The checkpoint that a finished row becomes, where it still says something new: it is paid for. */
+function summaryOf(s: State, row: DraftView | undefined): PlannedEvent | null {
+  if (row?.result?.type !== 'checkpoint_made') return null
+  const { hi } = row.result.payload
+  return hi > s.checkpoint && s.boundaries.includes(hi) ? { ...row.result, fromDraft: row.step } : null
 }
 
 function limitReached(s: State, env: Env): Payload<'turn_finished'>['limit'] | null {

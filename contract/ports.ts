@@ -46,7 +46,7 @@ export interface DraftRow {
   fresh: boolean
   outcome: 'unknown' | 'cancelled' | null
   /** Of a finished row: the type and the payload (JSON text) of the event that it becomes. */
-  type: 'model_answered' | 'model_failed' | 'tool_finished' | null
+  type: StepResult['type'] | null
   payload: string | null
 }
 
@@ -284,6 +284,8 @@ export type InputEvent =
   | { type: 'tool_finished'; payload: Payload<'tool_finished'> }
   | { type: 'definition_changed'; payload: Payload<'definition_changed'> }
   | { type: 'session_closed'; payload: Payload<'session_closed'> }
+  /** Without a step: one that is given. */
+  | { type: 'checkpoint_made'; payload: Payload<'checkpoint_made'> }
 
 export type InputResult =
   | { status: 'appended' | 'duplicate'; seq: number; head: number }
@@ -313,9 +315,13 @@ export interface SessionInfo {
   parent: { session: string; seq: number } | null
   /** `inert`: imported, and not adopted; `stub`: an ancestor of which only a stretch was imported. Only what is `live` goes on here. */
   custody: 'live' | 'inert' | 'stub'
+  /** Of a compaction: the session that its summary is of. */
+  compactedFrom: string | null
 }
 
 export interface NewSession {
+  /** A compaction of another session's events `lo`..`hi`: its second event is this checkpoint. */
+  compaction?: { session: string; lo: number; hi: number; checkpoint: Payload<'checkpoint_made'> }
   definition: string
   title?: string
   labels?: Record<string, string>

@@ -2,6 +2,8 @@
  * reduce: one event more. Pure; the state-by-event table below is total, so a phase or a type that is added without a rule for every
  * cell does not compile. A refused event is a corrupt log when it is read, and a bug or a race when it is about to be written.
  */
+import type { ContentBlock } from './blocks'
+import { BOUNDARIES_KEPT } from './compaction'
 import type { EventType, KnownEvent, Payload } from './events'
 import { emptyState, openCalls, phaseOf, type CallState, type Phase, type State } from './state'
 
@@ -27,6 +29,10 @@ export type Refusal =
   | 'wrong_step'
   | 'wrong_turn'
   | 'wrong_seq'
+  | 'wrong_range'
+
+/** An image or a document, as so much text. */
+const ATTACHMENT_CHARS = 8000
 
 type Guard<T extends EventType> = (s: State, p: Payload<T>) => Refusal | null
 type Row = { readonly [T in EventType]: Guard<T> }
@@ -54,6 +60,18 @@ const rightTurn = (s: State, p: { turn: number }): Refusal | null => (s.turn?.op
 const mayInterrupt: Guard<'interrupted'> = (s, p) =>
   rightTurn(s, p) ?? (openCalls(s).length > 0 ? 'calls_open' : p.by === s.stop ? null : 'nothing_to_interrupt')
 
+/** One that is given may come at any time; one that a step made, only in front of the model call that it was made for. */
+const mayCheckpoint: Guard<'checkpoint_made'> = (s, p) =>
+  p.step === undefined
+    ? null
+    : p.step !== `checkpoint@${s.due}`
+      ? s.due
+        ? 'wrong_step'
+        : 'not_due'
+      : s.boundaries.includes(p.hi) && p.hi > s.checkpoint
+        ? null
+        : 'wrong_range'
+
 const idle: Row = {
   session_created: no('already_created'),
   forked: yes,
@@ -67,7 +85,7 @@ const idle: Row = {
   tool_finished: no('no_turn'),
   result_arrived_late: yes,
   interrupted: no('no_turn'),
-  checkpoint_made: yes,
+  checkpoint_made: mayCheckpoint,
   child_started: no('no_turn'),
   child_finished: no('no_turn'),
   turn_finished: no('no_turn'),
@@ -127,7 +145,6 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: mayStart,
     tool_finished: mayFinish,
     interrupted: no('nothing_to_interrupt'),
-    checkpoint_made: no('calls_open'),
     child_started: yes,
     child_finished: yes,
     turn_finished: no('calls_open'),
@@ -154,7 +171,6 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('interrupt_pending'),
     tool_finished: mayFinish,
     interrupted: mayInterrupt,
-    checkpoint_made: no('interrupt_pending'),
     child_started: no('interrupt_pending'),
     child_finished: yes,
     turn_finished: no('interrupt_pending'),
@@ -168,7 +184,6 @@ export const TABLE: { readonly [P in Phase]: Row } = {
     tool_started: no('after_interrupted'),
     tool_finished: no('after_interrupted'),
     interrupted: no('after_interrupted'),
-    checkpoint_made: no('after_interrupted'),
     child_started: no('after_interrupted'),
     child_finished: no('after_interrupted'),
     turn_finished: rightTurn,
@@ -253,7 +268,7 @@ function apply(s: State, e: KnownEvent): State {
     case 'definition_changed':
       return { ...s, definition: e.payload.definition }
     case 'message_received':
-      return message(s, e.seq, e.at, e.payload)
+      return message({ ...s, context: s.context + tokensOf(e.payload.blocks) }, e.seq, e.at, e.payload)
     case 'model_answered':
       return answered(s, e.seq, e.payload)
     case 'model_failed':
@@ -275,8 +290,9 @@ function apply(s: State, e: KnownEvent): State {
     case 'tool_started':
       return withCall(s, e.payload.call, { started: e.seq, idempotencyKey: e.payload.idempotencyKey })
     case 'tool_finished': {
-      const next = withCall(s, e.payload.call, { finished: e.seq, outcome: e.payload.outcome })
-      return openCalls(next).length === 0 ? { ...next, due: e.seq } : next
+      const ended = withCall(s, e.payload.call, { finished: e.seq, outcome: e.payload.outcome })
+      const next = { ...ended, context: s.context + tokensOf(e.payload.blocks) }
+      return openCalls(next).length === 0 ? { ...stepEnded(next, e.seq), due: e.seq } : next
     }
     case 'interrupted':
       return { ...s, stop: 0, due: 0, turn: s.turn && { ...s.turn, interrupted: true }, extra: [...s.extra, e.seq] }
@@ -284,8 +300,24 @@ function apply(s: State, e: KnownEvent): State {
       return finished(s, e.at)
     case 'session_closed':
       return { ...s, closed: true }
+    case 'checkpoint_made': {
+      const { hi, usage, costUsdMicros } = e.payload
+      return {
+        ...s,
+        // What it comes to is known with the next answer.
+        context: 0,
+        // Of a compaction's first one the range is another log's.
+        checkpoint: Math.max(s.checkpoint, Math.min(hi, s.boundaries.at(-1) ?? 0)),
+        stepsSince: 0,
+        extra: [...s.extra, e.seq],
+        turn: s.turn && {
+          ...s.turn,
+          tokens: s.turn.tokens + (usage ? usage.input + usage.output : 0),
+          usdMicros: s.turn.usdMicros + (costUsdMicros ?? 0),
+        },
+      }
+    }
     case 'result_arrived_late':
-    case 'checkpoint_made':
     case 'child_started':
     case 'child_finished':
     case 'granted':
@@ -333,7 +365,9 @@ function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
         ],
   )
   return {
-    ...s,
+    ...(calls.length > 0 ? s : stepEnded(s, seq)),
+    context: p.usage.input + p.usage.output,
+    stepsSince: s.stepsSince + 1,
     unseen,
     extra: s.extra.filter((x) => !saw.has(x)),
     lastAnswer: seq,
@@ -346,6 +380,21 @@ function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
       usdMicros: s.turn.usdMicros + (p.costUsdMicros ?? 0),
     },
   }
+}
+
+const stepEnded = (s: State, seq: number): State => ({
+  ...s,
+  boundaries: [...s.boundaries, seq].slice(-BOUNDARIES_KEPT),
+})
+
+/** About: four bytes a token, and of what is no text its size as text. */
+function tokensOf(blocks: readonly ContentBlock[]): number {
+  const chars = blocks.map((block) => {
+    if (block.type === 'structured') return block.json.length
+    if (block.type === 'text') return block.blob?.bytes ?? block.text.length
+    return block.type === 'file' && block.kept ? 0 : Math.min(block.blob.bytes, ATTACHMENT_CHARS)
+  })
+  return Math.ceil(chars.reduce((sum, n) => sum + n, 0) / 4)
 }
 
 function finished(s: State, at: number): State {

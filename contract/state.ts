@@ -4,7 +4,7 @@
 import type { Outcome } from './events'
 
 /** Raised with every change of what reduce keeps: a snapshot of another version is not read. */
-export const REDUCER_VERSION = 3
+export const REDUCER_VERSION = 4
 
 export interface CallState {
   id: string
@@ -61,7 +61,7 @@ export interface State {
   due: number
   /** Messages that no manifest names yet and that belong to the open turn. */
   unseen: number[]
-  /** Other events that the next request shows: forks, interruptions, what an ended turn left unanswered. */
+  /** Other events that the next request shows: forks, checkpoints, interruptions, what an ended turn left unanswered. */
   extra: number[]
   /** Messages that wait for the next turn. */
   queued: number[]
@@ -70,6 +70,13 @@ export interface State {
   /** Seq of the last answer; its calls. */
   lastAnswer: number
   calls: CallState[]
+  /** Tokens of the last request and its answer, and what came since, estimated. */
+  context: number
+  /** Seqs at which the last steps ended: an answer without calls, or the last result of a batch. A checkpoint's range may end there. */
+  boundaries: number[]
+  /** Up to where the last checkpoint of this log stands for what came before; 0 where there is none. Answers since. */
+  checkpoint: number
+  stepsSince: number
   /** Tools that were allowed for the whole session, in this session's own rows. */
   allowed: string[]
   /** An event that this code does not know: it does not advance the session. */
@@ -95,6 +102,10 @@ export const emptyState: State = {
   stop: 0,
   lastAnswer: 0,
   calls: [],
+  context: 0,
+  boundaries: [],
+  checkpoint: 0,
+  stepsSince: 0,
   allowed: [],
   unsupported: null,
 }

@@ -25,6 +25,8 @@ function subjectOf(event: PlannedEvent): string {
     case 'tool_finished':
     case 'result_arrived_late':
       return event.payload.call
+    case 'checkpoint_made':
+      return event.payload.step ?? ''
     case 'interrupted':
     case 'turn_finished':
       return String(event.payload.turn)

@@ -44,15 +44,18 @@ export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]
   const rows = await query<SessionRow & Record<string, unknown>>(
     pool,
     `with recursive up as (
-       select s.session_id, s.parent_id, 0 as n from savefile.sessions s where s.space_id = $1 and s.session_id = $2
+       select s.session_id, coalesce(s.parent_id, s.compacted_from) as parent_id, 0 as n from savefile.sessions s where s.space_id = $1 and s.session_id = $2
        union all
-       select p.session_id, p.parent_id, up.n + 1 from up
+       select p.session_id, coalesce(p.parent_id, p.compacted_from), up.n + 1 from up
        join savefile.sessions p on p.space_id = $1 and p.session_id = up.parent_id
      ), down as (
        select (select u.session_id from up u order by u.n desc limit 1) as id, 0 as depth
        union all
        select c.session_id, down.depth + 1 from down
-       join savefile.sessions c on c.space_id = $1 and c.parent_id = down.id
+       cross join lateral (
+         select f.session_id from savefile.sessions f where f.space_id = $1 and f.parent_id = down.id
+         union all
+         select f.session_id from savefile.sessions f where f.space_id = $1 and f.compacted_from = down.id) c
      )
      select ${SESSION_COLUMNS} from down join savefile.sessions on space_id = $1 and session_id = down.id
      order by down.depth, fork_seq, created_at, session_id`,

@@ -23,26 +23,28 @@ export async function createSession(pool: Pool, ref: SessionRef, by: Principal, 
   checkRef(ref)
   const title = session.title === undefined ? undefined : clean(session.title)
   const labels = session.labels && cleanLabels(session.labels)
+  const { compaction, definition, workFolder } = session
   const { v, payload } = prepare({
     type: 'session_created',
     payload: {
-      definition: session.definition,
+      definition,
       ...(title === undefined ? {} : { title }),
       ...(labels === undefined ? {} : { labels }),
-      ...(session.workFolder === undefined ? {} : { workFolder: session.workFolder }),
-      origin: { kind: 'new' },
+      ...(workFolder === undefined ? {} : { workFolder }),
+      origin: compaction
+        ? { kind: 'compaction', session: compaction.session, lo: compaction.lo, hi: compaction.hi }
+        : { kind: 'new' },
     },
   })
-  return queryRow<Created>(pool, 'select savefile.create_session($1, $2, $3, $4, $5, $6, $7, $8) as status', [
-    ref.space,
-    ref.session,
-    by.actor,
-    session.definition,
-    title ?? null,
-    JSON.stringify(labels ?? {}),
-    v,
-    payload,
-  ])
+  const values = [ref.space, ref.session, by.actor, definition, title ?? null, JSON.stringify(labels ?? {}), v, payload]
+  if (!compaction)
+    return queryRow<Created>(pool, 'select savefile.create_session($1, $2, $3, $4, $5, $6, $7, $8) as status', values)
+  const first = prepare({ type: 'checkpoint_made', payload: compaction.checkpoint })
+  return queryRow<Created>(
+    pool,
+    'select savefile.create_compaction($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as status',
+    [...values, compaction.session, first.v, first.payload],
+  )
 }
 
 export interface SessionRow {
@@ -61,10 +63,11 @@ export interface SessionRow {
   parent_id: string | null
   fork_seq: number | null
   custody: SessionInfo['custody']
+  compacted_from: string | null
 }
 
 export const SESSION_COLUMNS = `space_id, session_id, title, labels, definition, head, encode(head_hash, 'hex') as head_hash, created_at, updated_at,
-  case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq, custody`
+  case when closed then 'closed' else state end as state, due_at, epoch, parent_id, fork_seq, custody, compacted_from`
 
 export const toInfo = (row: SessionRow): SessionInfo => ({
   space: row.space_id,
@@ -81,6 +84,7 @@ export const toInfo = (row: SessionRow): SessionInfo => ({
   epoch: row.epoch,
   parent: row.parent_id === null || row.fork_seq === null ? null : { session: row.parent_id, seq: row.fork_seq },
   custody: row.custody,
+  compactedFrom: row.compacted_from,
 })
 
 export async function sessionInfo(pool: Pool, ref: SessionRef): Promise<SessionInfo | null> {

@@ -11,8 +11,8 @@ import type { KnownEvent, Manifest, Outcome } from '../contract/events'
 import type { View, ViewEntry } from '../contract/ports'
 
 /**
- * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks, which no
- * request of version 1 named: whatever was sent under it is still sent as it was.
+ * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks and
+ * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was.
  */
 export const VIEW_VERSION = 2
 
@@ -21,36 +21,124 @@ type Answer = Of<'model_answered'>
 type Results = Extract<ViewEntry, { role: 'results' }>
 
 /**
- * The view of a session.
+ * The view of a session: from the last checkpoint that a request named, or that this one will; else from the first event.
  * @param events the log in order, from its first event.
  * @param saw the seqs that the request about to be made names for the first time, in view order (`unseenByModel`). Absent: only what was
  *   already answered.
+ * @param options `raw`: as if no checkpoint had been made.
  */
-export function buildView(events: readonly KnownEvent[], definition: Definition, saw?: readonly number[]): View {
-  const bySeq = new Map(events.map((event) => [event.seq, event]))
-  const edits = editedArgs(events)
-  const chain = answersInOrder(events, bySeq)
-  const entries: ViewEntry[] = []
-  const speakers = new Set<string>()
-  const request = (before: Answer | undefined, seqs: readonly number[]): void => {
-    const named = seqs.flatMap((seq) => bySeq.get(seq) ?? [])
-    if (before) entries.push(...resultsOf(before, named, edits))
-    for (const event of named)
-      entries.push(...(event.type === 'forked' ? forkNote(event, events, definition) : entriesOf(event, speakers)))
-  }
-  let before: Answer | undefined
-  for (const answer of chain) {
-    request(before, answer.payload.manifest.saw)
-    const { blocks, replay } = answer.payload
-    entries.push({ role: 'assistant', seq: answer.seq, blocks, ...(replay ? { replay } : {}) })
-    before = answer
-  }
-  if (saw) request(before, saw)
+export function buildView(
+  events: readonly KnownEvent[],
+  definition: Definition,
+  saw?: readonly number[],
+  options: { raw?: boolean } = {},
+): View {
+  const parts = partsOf(events, definition, saw)
+  const checkpoint = options.raw ? undefined : parts.flatMap((part) => part.checkpoint ?? []).at(-1)
+  return viewOf(definition, entriesFrom(parts, checkpoint, events, parts.length))
+}
+
+/**
+ * What is sent for a summary of the steps up to `hi`: the view as far as that, with the results that end it and nothing after them, and
+ * then what is asked. So it begins as the requests before it did, and costs as little as their cache allows.
+ */
+export function buildSummaryView(
+  events: readonly KnownEvent[],
+  definition: Definition,
+  saw: readonly number[],
+  hi: number,
+  ask: string,
+): View {
+  const parts = partsOf(events, definition, saw)
+  const checkpoint = parts.flatMap((part) => part.checkpoint ?? []).at(-1)
+  const entries = entriesFrom(parts, checkpoint, events, coveredBy(parts, hi))
+  return viewOf(definition, [
+    ...entries,
+    { role: 'user', seq: hi, actor: 'system', blocks: [{ type: 'text', text: ask }] },
+  ])
+}
+
+function viewOf({ system, tools }: Definition, entries: ViewEntry[]): View {
   return {
-    system: definition.system,
-    tools: definition.tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema })),
+    system,
+    tools: tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema })),
     entries,
   }
+}
+
+/** One request and its answer, which the last one may lack. */
+interface Part {
+  /** Of the answer before. */
+  results: Results[]
+  named: ViewEntry[]
+  answer?: Extract<ViewEntry, { role: 'assistant' }>
+  /** The last one that this request names. */
+  checkpoint?: Of<'checkpoint_made'>
+}
+
+function partsOf(events: readonly KnownEvent[], definition: Definition, saw?: readonly number[]): Part[] {
+  const bySeq = new Map(events.map((event) => [event.seq, event]))
+  const edits = editedArgs(events)
+  const speakers = new Set<string>()
+  const part = (before: Answer | undefined, seqs: readonly number[]): Part => {
+    const named = seqs.flatMap((seq) => bySeq.get(seq) ?? [])
+    const checkpoint = named.findLast((event) => event.type === 'checkpoint_made')
+    return {
+      results: before ? resultsOf(before, named, edits) : [],
+      named: named.flatMap((event) =>
+        event.type === 'forked' ? forkNote(event, events, definition) : entriesOf(event, speakers),
+      ),
+      ...(checkpoint ? { checkpoint } : {}),
+    }
+  }
+  const parts: Part[] = []
+  let before: Answer | undefined
+  for (const answer of answersInOrder(events, bySeq)) {
+    const { blocks, replay, manifest } = answer.payload
+    const entry = { role: 'assistant' as const, seq: answer.seq, blocks, ...(replay ? { replay } : {}) }
+    parts.push({ ...part(before, manifest.saw), answer: entry })
+    before = answer
+  }
+  if (saw) parts.push(part(before, saw))
+  return parts
+}
+
+/** How many whole steps, from the first, lie at or before `hi`: an answer never without its results. */
+function coveredBy(parts: readonly Part[], hi: number): number {
+  const open = parts.findIndex(({ answer }, i) => {
+    if (!answer || answer.seq > hi) return true
+    if (!answer.blocks.some((block) => block.type === 'tool_call')) return false
+    return parts[i + 1]?.results.every((group) => group.results.every(({ seq }) => seq <= hi)) !== true
+  })
+  return open < 0 ? parts.length : open
+}
+
+/** The entries of the parts before `end`, and the results that their last answer has: behind a checkpoint, what it does not stand for. */
+function entriesFrom(
+  parts: readonly Part[],
+  checkpoint: Of<'checkpoint_made'> | undefined,
+  events: readonly KnownEvent[],
+  end: number,
+): ViewEntry[] {
+  const from = checkpoint && !isOfAnother(checkpoint, events) ? coveredBy(parts, checkpoint.payload.hi) : 0
+  const entries: ViewEntry[] = checkpoint ? [summary(checkpoint)] : []
+  for (const [i, { results, named, answer }] of parts.entries()) {
+    if (i < from || i > end) continue
+    if (i > from) entries.push(...results)
+    if (i < end) entries.push(...named, ...(answer ? [answer] : []))
+  }
+  return entries
+}
+
+/** A compaction begins with the summary of another log: of its own events that stands for none. */
+function isOfAnother({ seq }: Of<'checkpoint_made'>, events: readonly KnownEvent[]): boolean {
+  const first = events[0]
+  return seq === 2 && first?.type === 'session_created' && first.payload.origin.kind === 'compaction'
+}
+
+function summary({ seq, payload }: Of<'checkpoint_made'>): ViewEntry {
+  const text = '[What came before was cut short to make room. This summary takes its place; the whole record is kept.]'
+  return { role: 'user', seq, actor: 'system', blocks: [{ type: 'text', text }, ...sent(payload.blocks)] }
 }
 
 /**

@@ -15,7 +15,7 @@ import { createDeltaWriter } from '../log/live'
 import { createAnthropic } from '../providers/anthropic/provider'
 import { createOpenAIChat } from '../providers/openai-chat/provider'
 import { costUsdMicros } from '../providers/prices'
-import { VIEW_VERSION, buildView, newlyDropped } from '../providers/view'
+import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../providers/view'
 import { runTool } from '../tools/run-tool'
 import type { ProviderKeys } from './settings'
 
@@ -66,6 +66,7 @@ export function createParts(
       ...step,
       providers,
       buildView,
+      buildSummaryView,
       newlyDropped,
       viewVersion: VIEW_VERSION,
       costUsdMicros,

@@ -104,7 +104,7 @@ async function requestOf(options: ForkCliOptions, cli: Cli): Promise<ForkRequest
   }
 }
 
-function providerOf(name: string): ProviderName {
+export function providerOf(name: string): ProviderName {
   const known = ProviderName.safeParse(name)
   if (known.success) return known.data
   throw new SavefileError(
@@ -167,7 +167,8 @@ function drawn(root: FamilyMember, cli: Cli, short: Map<string, string>, named?:
       count(info.head, 'event'),
       ...(info.title === null ? [] : [out.paint('dim', oneLine(info.title, 60))]),
     ]
-    const branch = info.parent ? out.paint('dim', `@${info.parent.seq} `) : ''
+    const from = info.parent ? `@${info.parent.seq} ` : info.compactedFrom === null ? '' : 'compacted '
+    const branch = from === '' ? '' : out.paint('dim', from)
     lines.push(cut(`${first}${branch}${words.join('  ')}`, Math.max(out.width, first.length + 60)))
     forks.forEach((fork, i) => {
       const last = i === forks.length - 1

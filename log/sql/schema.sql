@@ -234,10 +234,12 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   head_hash bytea not null
   custody text not null default 'live'::text
   custody_seq bigint not null default 0
+  compacted_from text
   constraint sessions_custody CHECK ((custody = ANY (ARRAY['live'::text, 'inert'::text, 'stub'::text, 'arriving'::text])))
   constraint sessions_pkey PRIMARY KEY (space_id, session_id)
   constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text])))
   CREATE INDEX sessions_children ON savefile.sessions USING btree (space_id, parent_id) WHERE (parent_id IS NOT NULL)
+  CREATE INDEX sessions_compactions ON savefile.sessions USING btree (space_id, compacted_from) WHERE (compacted_from IS NOT NULL)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
   CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
@@ -740,6 +742,28 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.create_compaction(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text, p_of text, p_checkpoint_v integer, p_checkpoint text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  status text;
+  h bytea;
+begin
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_of;
+  if not found then return 'session_not_found'; end if;
+  status := savefile.create_session(p_space, p_session, p_actor, p_definition, p_title, p_labels, p_v, p_payload);
+  if status <> 'created' then return status; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  h := savefile.add_event(p_space, p_session, 2, s.head_hash, s.head_at, 'checkpoint_made', p_checkpoint_v, p_actor, 'p:compaction', convert_to(p_checkpoint, 'UTF8'));
+  update savefile.sessions x set head = 2, head_hash = h, compacted_from = p_of where x.space_id = p_space and x.session_id = p_session;
+  return status;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.create_session(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
  RETURNS text
  LANGUAGE plpgsql
@@ -987,7 +1011,7 @@ AS $function$
 declare
   body bytea := convert_to(p_payload, 'UTF8');
 begin
-  if p_type not in ('model_answered', 'model_failed', 'tool_finished') then raise exception 'savefile: no step ends with %', p_type; end if;
+  if p_type not in ('model_answered', 'model_failed', 'tool_finished', 'checkpoint_made') then raise exception 'savefile: no step ends with %', p_type; end if;
   update savefile.drafts x set state = 'finished', type = p_type, v = p_v, payload = body
   where x.space_id = p_space and x.session_id = p_session and x.step = p_step and x.token = p_token and x.state = 'running';
   if found then return 'finished'; end if;
@@ -1303,13 +1327,13 @@ declare
   s savefile.sessions;
   e savefile.events;
   k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8');
-  works boolean := p_type not in ('definition_changed', 'session_closed', 'result_arrived_late');
+  works boolean := p_type not in ('definition_changed', 'session_closed', 'result_arrived_late', 'checkpoint_made');
 begin
   if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
   select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
   if not found then status := 'session_not_found'; return; end if;
   head := s.head;
-  k := case when p_type in ('message_received', 'definition_changed') then 'p:' || p_key
+  k := case when p_type in ('message_received', 'definition_changed', 'checkpoint_made') then 'p:' || p_key
     when p_type = 'result_arrived_late' then savefile.structural_key(p_type, p_subject || ':' || p_key)
     when p_type in ('approval_resolved', 'tool_finished', 'session_closed') then savefile.structural_key(p_type, p_subject) end;
   if k is null then raise exception 'savefile: a person does not append %', p_type; end if;

@@ -76,6 +76,8 @@ const broken: Broken[] = [
   ['I20', g.then(idle, g.closed), g.message()],
   ['I21', calls, g.late(calls), (s) => ({ ...s, due: 3 })],
   ['I22', due, g.message('steer'), (s) => ({ ...s, extra: [1] })],
+  ['I23', due, g.checkpoint(due), (s) => ({ ...s, due: 0 })],
+  ['I23', due, g.checkpoint(due), (s) => ({ ...s, checkpoint: 2 })],
 ]
 
 describe('each invariant is seen to break', () => {

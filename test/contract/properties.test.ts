@@ -175,7 +175,7 @@ describe('the state stays bounded (L12)', () => {
     // Numbers get longer, lists must not.
     return JSON.stringify(s).replace(/\d+/g, '0').length
   }
-  it('is as large after 400 turns as after two', () => expect(size(400)).toBe(size(2)))
+  it('is as large after 400 turns as after five', () => expect(size(400)).toBe(size(5)))
   it('holds no more than the calls of the last answer and what no model was shown', () => {
     fc.assert(
       fc.property(histories, (h) => {

@@ -108,7 +108,7 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_finished: 'ok',
     interrupted: 'nothing_to_interrupt',
     ...inTurn,
-    checkpoint_made: 'calls_open',
+    checkpoint_made: 'ok',
     turn_finished: 'calls_open',
   },
   settled: {
@@ -133,12 +133,12 @@ export const EXPECTED: Record<Phase, Record<EventType, Cell>> = {
     tool_started: 'interrupt_pending',
     tool_finished: 'unknown_call',
     interrupted: 'ok',
-    checkpoint_made: 'interrupt_pending',
+    checkpoint_made: 'ok',
     child_started: 'interrupt_pending',
     child_finished: 'ok',
     turn_finished: 'interrupt_pending',
   },
-  stopped: { ...all('after_interrupted'), ...anytime, turn_finished: 'ok' },
+  stopped: { ...all('after_interrupted'), ...anytime, checkpoint_made: 'ok', turn_finished: 'ok' },
   closed: {
     ...all('closed'),
     forked: 'ok',

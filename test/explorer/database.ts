@@ -2,11 +2,11 @@
  * What Postgres does in one transaction, under the rules of docs/protocol.md: claim, append, close; and the look of an executor, which is
  * the real nextStep over the log and the draft rows.
  */
+import type { Definition } from '../../contract/definition'
 import type { NewEvent } from '../../contract/events'
 import { callId, parseStep } from '../../contract/ids'
 import type { DraftView } from '../../contract/next-step'
 import {
-  DEFINITION,
   entry,
   HASH,
   intern,
@@ -45,6 +45,7 @@ export function makeStore(
   rules: Rules,
   on: ReadonlySet<Switch>,
   answers: readonly string[][],
+  definition: Definition,
 ): Store {
   const looks = new Map<string, Look>()
 
@@ -58,6 +59,11 @@ export function makeStore(
       const kind = f.calls.find((c) => c.id === what.call)?.kind ?? '?'
       return { type: 'tool_finished', payload: { call: what.call, tool: kind, outcome: 'ok', blocks: [] } }
     }
+    if (what.kind === 'checkpoint')
+      return {
+        type: 'checkpoint_made',
+        payload: { step, lo: 1, hi: row.hi ?? 0, blocks: [{ type: 'text', text: 'sum' }], method: 'model' },
+      }
     const calls = answers[f.answers] ?? []
     if (calls[0] === 'fail')
       return {
@@ -103,7 +109,7 @@ export function makeStore(
     const known = looks.get(key)
     if (known) return known
     const state = sig && f.tried.turn ? { ...f.tried, stop: sig } : f.tried
-    const env = { now: 0, sha256: (text: string) => text, definition: () => DEFINITION, drafts: new Map(rows), grace }
+    const env = { now: 0, sha256: (text: string) => text, definition: () => definition, drafts: new Map(rows), grace }
     const d = rules.nextStep(state, env, { epoch, events: log.map(entry) })
     const made: Look = {
       head: log.length,

@@ -77,6 +77,10 @@ export const HOLD: Record<string, Case> = {
   }),
   'deferred twice': scope([1, 2], [[queue('m1')], [finish()], [finish()]], [['d']]),
   'deferred and stop': scope([0, 1], [[queue('m1')], [finish()], [stop()]], [['d']]),
+  'a checkpoint': scope([1, 2], [[queue('m1')]], [['i']], { compaction: 'works', ...soft }),
+  'a checkpoint and steering': scope([0, 1], [[queue('m1')], [steer('m2')]], [['i']], { compaction: 'works', ...soft }),
+  'a checkpoint and a stop': scope([0, 1], [[queue('m1')], [stop('tool_finished')]], [['i']], { compaction: 'works' }),
+  'no summary comes of it': scope([1, 2], [[queue('m1')]], [['i']], { compaction: 'fails', ...soft }),
   'fork anywhere': scope([0, 0], [[queue('m1')], [fork()], [allow(child)]], [['u']]),
   'fork anywhere, a fault': scope([0, 1], [[queue('m1')], [fork('tool_started')]], [['u']], {
     faults: { crash: 1, loss: 1 },

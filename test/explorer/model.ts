@@ -8,6 +8,8 @@ import type { Model } from './engine'
 import { makeActions } from './processes'
 import type { Scope } from './scope'
 import {
+  COMPACTING,
+  DEFINITION,
   entry,
   FAULTS,
   HASH,
@@ -27,7 +29,7 @@ export function makeModel(scope: Scope): Model<World> {
   const rules: Rules = { ...REAL, ...scope.rules }
   const on = new Set(scope.switches)
   const fold = makeReader(rules)
-  const store = makeStore(fold, rules, on, scope.answers)
+  const store = makeStore(fold, rules, on, scope.answers, scope.compaction ? COMPACTING : DEFINITION)
   const actions = makeActions(scope, store, rules, on)
   const sessions = scope.people.some((p) => p.some((x) => x.do === 'fork')) ? 2 : 1
   const clusters = scope.clusters ?? 1

@@ -4,11 +4,13 @@
  * closure over scope, store and switches, and a rule is checked by reading them side by side.
  */
 import type { NewEvent } from '../../contract/events'
+import { checkpointDue } from '../../contract/compaction'
 import { parseStep } from '../../contract/ids'
 import type { Action } from './engine'
 import type { Scope } from './scope'
 import { stepProcs, type Store } from './database'
 import {
+  COMPACTING,
   entry,
   HASH,
   intern,
@@ -376,6 +378,12 @@ export function makeActions(
       if (what.kind === 'tool') return void (n.claimed[`${s}>${what.call}`] = 1)
       const { log } = n.ses[s]!
       const f = store.fold(log)
+      if (what.kind === 'checkpoint') {
+        x.slot = `${s}${step}`
+        if (n.answered[x.slot]) n.bad ||= `a summary that had reached a draft was asked for again ~ ${step}`
+        n.ses[s]!.drafts[step] = { st: 'c', e: p.e, a: p.a, hi: checkpointDue(f.tried, COMPACTING) ?? 0 }
+        return void bump(n.paid, x.slot)
+      }
       const sent = rules.request(f.tried, f.sent, log.map(entry))
       const before = f.tried.lastAnswer ? [...f.sent, f.tried.lastAnswer] : []
       x.sent = sent
@@ -424,6 +432,10 @@ export function makeActions(
     const own = row?.st === 'c' && row.e === p.e && row.a === p.a
     const allowed = own && !(on.has('finishNeedsEpoch') && ses.epoch !== p.e)
     if (allowed || (on.has('finishAny') && row) || on.has('noClaim')) {
+      if (scope.compaction === 'fails' && parseStep(p.step).kind === 'checkpoint') {
+        if (ses.epoch === p.e) ses.drafts[p.step] = { st: 'x', o: 'cancelled', e: p.e, a: 0 }
+        return
+      }
       if (p.slot && JSON.stringify(row?.sent) !== JSON.stringify(p.sent))
         n.bad ||= 'the manifest names events that the model was not sent'
       ses.drafts[p.step] = { ...row, st: 'f', e: p.e, a: p.a }
@@ -437,8 +449,8 @@ export function makeActions(
     const events = ses.log.map(entry)
     for (const [step, row] of Object.entries(ses.drafts)) {
       const what = parseStep(step)
-      const key = what.kind === 'model' ? step : `result:${what.call}`
-      const p = what.kind === 'model' ? what.due : events.findIndex((e) => e.key === key) + 1
+      const key = what.kind === 'tool' ? `result:${what.call}` : step
+      const p = what.kind !== 'tool' ? what.due : events.findIndex((e) => e.key === key) + 1
       const finishes = (turn: number) => (e: { event: NewEvent }) =>
         e.event.type === 'turn_finished' && e.event.payload.turn === turn
       const opens =

@@ -8,6 +8,8 @@ export interface Scope {
   faults: Partial<Record<Fault, number>>
   total: number
   clusters?: number
+  /** A checkpoint is due behind the first step; `fails`: no summary comes of it. */
+  compaction?: 'works' | 'fails'
   /** Draft rows may be swept (rule 15). */
   sweep?: boolean
   noReconciler?: boolean

@@ -17,6 +17,8 @@ export interface Row {
   sent?: number[]
   saw?: number[]
   prev?: number
+  /** Of a checkpoint: the end of the range that it summarises. */
+  hi?: number
   o?: 'unknown' | 'cancelled'
 }
 export interface Session {
@@ -159,6 +161,8 @@ export function keyOf(event: NewEvent, client = ''): string {
     case 'model_answered':
     case 'model_failed':
       return event.payload.step
+    case 'checkpoint_made':
+      return event.payload.step ?? `checkpoint:${client}`
     case 'approval_requested':
       return `requested:${event.payload.call}`
     case 'approval_resolved':
@@ -191,6 +195,8 @@ export const DEFINITION = parseDefinition({
     approval: name.endsWith('a') ? 'ask' : 'allow',
   })),
 })
+/** The same, with a checkpoint due behind every step. */
+export const COMPACTING = { ...DEFINITION, compaction: { atTokens: 1, keepSteps: 0 } }
 export const isSafeKind = (kind: string): boolean => kind.startsWith('i')
 export const isDeferredKind = (kind: string): boolean => kind.startsWith('d')
 

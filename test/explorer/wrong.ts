@@ -44,6 +44,16 @@ const logOrder: Partial<Rules> = {
     return events.flatMap(({ event }, i) => (shown.includes(event.type) && !s.queued.includes(i + 1) ? [i + 1] : []))
   },
 }
+/** Rule 16 broken: a checkpoint stands for a call without its result. */
+const checkpointInMidStep: Partial<Rules> = {
+  nextStep(s, env) {
+    const d = nextStep(s, env)
+    const events = d.events.map((e) =>
+      e.type === 'checkpoint_made' ? { ...e, payload: { ...e.payload, hi: e.payload.hi - 1 } } : e,
+    )
+    return { ...d, events }
+  },
+}
 /** Rule 14 broken: says cancelled or unknown without closing the row. */
 const withoutClosing: Partial<Rules> = {
   nextStep(s: State, env: Env) {
@@ -263,6 +273,13 @@ export const WRONG: Record<string, Scope & { expect: string }> = {
     4,
     'effect of an unsafe tool twice',
     { sweep: true, faults: { freeze: 1 }, switches: ['claimNoEpoch'] },
+  ),
+  'a checkpoint ends in the middle of a step': w(
+    one,
+    [['i']],
+    0,
+    'checkpoint_made cannot follow in phase due: wrong_range',
+    { rules: checkpointInMidStep, compaction: 'works' },
   ),
   'completion drops a nudge': w(two, [[]], 0, 'stuck', { faults: {}, noReconciler: true, switches: ['completeBlind'] }),
   'a beating claim is taken over': w(one, [['u']], 1, 'one step paid for', {

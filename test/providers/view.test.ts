@@ -1,7 +1,9 @@
 /** Views: in view order, and only ever longer (L9, L10). */
 import fc from 'fast-check'
 import type { KnownEvent, Payload } from '../../contract/events'
-import { VIEW_VERSION, buildView, newlyDropped } from '../../providers/view'
+import { reduce } from '../../contract/reduce'
+import { emptyState, unseenByModel, type State } from '../../contract/state'
+import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../../providers/view'
 import { toAnthropic, toChat, unmarked } from './support/calls'
 import { DEFINITION, randomSession } from './support/random-session'
 
@@ -238,5 +240,100 @@ describe('a fork', () => {
     expect(asText(fork.slice(0, 6), [4, 5, 6]).slice(0, before.length)).toEqual(before)
     const first = asText(fork.slice(0, 6), [4, 5, 6])
     expect(asText([...fork, ran(8, 'made_up'), message(9, 'more')], [9]).slice(0, first.length)).toEqual(first)
+  })
+})
+
+describe('a checkpoint', () => {
+  const checkpoint = (seq: number, hi: number): KnownEvent =>
+    event(seq, 'checkpoint_made', { lo: 1, hi, blocks: [{ type: 'text', text: `sum to ${hi}` }], method: 'given' })
+  const text = (t: string): Payload<'model_answered'>['blocks'] => [{ type: 'text', text: t }]
+  const steps = [
+    message(1, 'go'),
+    answered(2, 0, [1], calls('a')),
+    finished(3, 'a', 'A'),
+    answered(4, 2, [3], calls('b')),
+    message(5, 'queued long ago'),
+    finished(6, 'b', 'B'),
+  ]
+  const SUM = (hi: number): unknown => expect.stringMatching(new RegExp(`^user .*summary.* sum to ${hi}$`))
+
+  test('takes the place of the steps up to its end, results with their calls; what no model has seen stays', () => {
+    const log = [...steps, checkpoint(7, 6)]
+    expect(asText(log, [6, 5, 7])).toEqual([SUM(6), 'user queued long ago'])
+    expect(asText([...steps, checkpoint(7, 3)], [6, 5, 7])).toEqual([
+      SUM(3),
+      'assistant tool_call',
+      'results b=B',
+      'user queued long ago',
+    ])
+  })
+  test('never parts an answer from its results: it stands for less instead', () => {
+    for (const hi of [4, 5])
+      expect(asText([...steps, checkpoint(7, hi)], [6, 5, 7]).slice(1, 3)).toEqual([
+        'assistant tool_call',
+        'results b=B',
+      ])
+    expect(asText([...steps, checkpoint(7, 2)], [6, 5, 7])[1]).toBe('user go')
+  })
+  test('counts from the request that names it; the log without it gives the raw view as ever', () => {
+    const log = [...steps, checkpoint(7, 6), answered(8, 4, [6, 5], text('asked before it')), message(9, 'on')]
+    expect(asText(log.slice(0, 8))).toEqual(asText(log.filter((e) => e.seq !== 7).slice(0, 7)))
+    expect(asText(log, [7, 9])).toEqual([SUM(6), 'user queued long ago', 'assistant asked before it', 'user on'])
+    const raw = buildView(log, DEFINITION, [7, 9], { raw: true })
+    expect(raw).toEqual(
+      buildView(
+        log.filter((e) => e.seq !== 7),
+        DEFINITION,
+        [9],
+      ),
+    )
+  })
+  test('is what later requests begin with, word for word, until the next one (L10)', () => {
+    const one = [...steps, checkpoint(7, 6), answered(8, 4, [6, 5, 7], calls('c')), finished(9, 'c', 'C')]
+    const first = asText(one.slice(0, 7), [6, 5, 7])
+    expect(asText(one, [9]).slice(0, first.length)).toEqual(first)
+    const two = [...one, checkpoint(10, 9), message(11, 'more')]
+    expect(asText(two, [9, 10, 11])).toEqual([SUM(9), 'user more'])
+  })
+  test('of another log stands for nothing of this one: a compaction begins with it', () => {
+    const origin = { kind: 'compaction' as const, session: 'raw', lo: 1, hi: 500 }
+    const log = [event(1, 'session_created', { definition: HASH, origin }), checkpoint(2, 500), message(3, 'on')]
+    const more = [...log, answered(4, 0, [2, 3], text('yes')), message(5, 'again')]
+    expect(asText(log, [2, 3])).toEqual([SUM(500), 'user on'])
+    expect(asText(more, [5])).toEqual([SUM(500), 'user on', 'assistant yes', 'user again'])
+  })
+  test('is asked for behind just what it will stand for, and as the requests before it began', () => {
+    const view = buildSummaryView(steps, DEFINITION, [6, 5], 6, 'sum it up')
+    const before = buildView(steps.slice(0, 4), DEFINITION).entries
+    expect(view.entries.slice(0, before.length)).toEqual(before)
+    expect(view.entries.slice(before.length).map((e) => e.role)).toEqual(['results', 'user'])
+    expect(view.entries.at(-1)).toMatchObject({ blocks: [{ text: 'sum it up' }] })
+    expect(
+      buildSummaryView([...steps, checkpoint(7, 3)], DEFINITION, [6, 5, 7], 6, 'sum').entries.map((e) => e.role),
+    ).toEqual(['user', 'assistant', 'results', 'user'])
+  })
+  test('of any log, at any point, with any end: every answer has its results, and nothing unseen goes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(100_000), { minLength: 10, maxLength: 200 }), fc.nat(200), (choices, hi) => {
+        const { events, due } = randomSession(choices)
+        if (!due) return
+        const saw = unseenByModel(
+          events.reduce<State>((state, e) => {
+            const r = reduce(state, e)
+            return r.ok ? r.state : state
+          }, emptyState),
+        )
+        const at = (events.at(-1)?.seq ?? 0) + 1
+        const raw = buildView(events, DEFINITION, saw).entries
+        const cut = buildView([...events, checkpoint(at, hi + 1)], DEFINITION, [...saw, at]).entries
+        expect(raw.slice(raw.length - cut.length + 1)).toEqual(cut.slice(1))
+        const [, next] = cut
+        if (next?.role === 'results') throw new Error('results without their calls')
+        const named = new Set(saw)
+        const unseen = (entries: typeof raw) => entries.filter((e) => e.role === 'user' && named.has(e.seq))
+        expect(unseen(cut.slice(1))).toEqual(unseen(raw))
+      }),
+      { numRuns: 200 },
+    )
   })
 })
