@@ -21,6 +21,7 @@ export type { Attachment, Content } from './client/content'
 export type { LogEvent, UnknownEvent } from './client/log-events'
 export type { PendingApproval } from './client/approvals'
 export type { DiffSide, FamilyMember, SessionDiff } from './client/family'
+export type { GrantOptions, Granted, NewToken, SharingClient } from './client/sharing'
 export type { TurnEnd } from './client/turn-watch'
 export {
   ASK_HEARTBEAT_MS,
@@ -32,9 +33,11 @@ export {
 export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/blocks'
 export { parseDefinition, type Definition, type DefinitionInput, type ToolSpec } from './contract/definition'
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
-export type { Delivery, EventType, KnownEvent, Payload, StoredEvent, TurnReason, Usage } from './contract/events'
+export type { Delivery, EventType, KnownEvent, Payload, Right, StoredEvent, TurnReason, Usage } from './contract/events'
 export type {
   Anchor,
+  Grant,
+  TokenInfo,
   BundleLimits,
   BundleProgress,
   Delta,

@@ -26,7 +26,11 @@ export function withExamples(command: Command, examples: string[]): Command {
   const list = examples.map((example) => `  $ ${example}`).join('\n')
   return command
     .addHelpText('after', `\nExamples:\n${list}`)
-    .showHelpAfterError(`\nFor example:\n  $ ${examples[0] ?? ''}\nMore: savefile ${command.name()} --help`)
+    .showHelpAfterError(`\nFor example:\n  $ ${examples[0] ?? ''}\nMore: ${fullName(command)} --help`)
+}
+
+function fullName(command: Command): string {
+  return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name()
 }
 
 export function exitCodesAfter(command: Command): Command {
@@ -49,11 +53,16 @@ function loginName(): string | undefined {
 }
 
 /** Connects; where the database of a development stack does not answer, says how to start it. */
-export async function connectFor(cli: Pick<Cli, 'env' | 'folder'>, space: string | undefined): Promise<Client> {
-  const { databaseUrl, temporal, from } = findAddresses({}, cli.env, cli.folder)
+export async function connectFor(
+  cli: Pick<Cli, 'env' | 'folder'>,
+  space: string | undefined,
+  token: string | undefined = cli.env.SAVEFILE_TOKEN,
+): Promise<Client> {
+  const { databaseUrl, temporal, from } = findAddresses({ byToken: Boolean(token) }, cli.env, cli.folder)
   const { connect } = await import('../client/connect.js') // half a second that --help need not take
   try {
-    return await connect({ databaseUrl, temporal, principal: principalOf(cli.env), ...(space ? { space } : {}) })
+    const who = token ? { token } : { principal: principalOf(cli.env) }
+    return await connect({ databaseUrl, temporal, ...who, ...(space ? { space } : {}) })
   } catch (error) {
     const ofDev = from.database !== 'environment' && from.database !== 'given'
     if (errorCode(error) !== 'database_unreachable' || !ofDev) throw error

@@ -30,7 +30,12 @@ async function main(args: string[]): Promise<ExitCode> {
     throw error
   })
 
-  const client = (): Promise<Client> => (connected ??= connectFor(cli, program.opts<{ space: string }>().space))
+  const client = (): Promise<Client> => {
+    const { space, token } = program.opts<{ space: string; token?: string }>()
+    // A token is of one space: only a space that was asked for can be another.
+    const asked = program.getOptionValueSource('space') === 'cli' ? space : undefined
+    return (connected ??= connectFor(cli, asked, token))
+  }
   const cli: Cli = {
     out,
     env: process.env,

@@ -11,6 +11,7 @@ import { addMigrateDatabase } from './commands/migrate-database'
 import { addProofCommands } from './commands/proofs'
 import { addReadCommands } from './commands/reads'
 import { addReconcile } from './commands/reconcile'
+import { addSharingCommands } from './commands/sharing'
 import { addWorkCommands } from './commands/work'
 import { addWorker } from './commands/worker'
 
@@ -19,6 +20,7 @@ Environment:
   SAVEFILE_DATABASE_URL  the log: postgres://user:password@host:5432/database
   TEMPORAL_ADDRESS       host:port; also TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
   SAVEFILE_PRINCIPAL     in whose name inputs are written (default: your login)
+  SAVEFILE_TOKEN         who you are, proven: the database login is then one of savefile_member
   NO_COLOR               no colours
 Without the first two, the development stack of this folder or of one above it is used (savefile dev).`
 
@@ -28,6 +30,7 @@ export function createProgram(cli: Cli, version: string): Command {
     .version(version)
     .option('--json', 'data as JSON on stdout: one value, or one a line')
     .option('--space <name>', 'whose sessions', 'default')
+    .option('--token <token>', 'who you are (better in SAVEFILE_TOKEN: others see arguments)')
     .configureHelp({ showGlobalOptions: true })
     .helpCommand(false)
     .exitOverride()
@@ -39,6 +42,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addReadCommands(program, cli)
   addBundleCommands(program, cli)
   addProofCommands(program, cli)
+  addSharingCommands(program, cli)
   addReconcile(program, cli)
   addWorker(program, cli)
   addMigrateDatabase(program, cli)

@@ -33,6 +33,8 @@ export type Source = 'given' | 'environment' | 'default' | (string & {})
 /** What we need of what `savefile dev` writes; the rest of that file is its own. The addresses are there only while the stack is ready. */
 const DevFile = z.object({
   databaseUrl: z.string(),
+  /** Absent in stacks of before there were tokens. */
+  memberUrl: z.string().optional(),
   temporal: z.object({ address: z.string(), namespace: z.string().optional() }),
   model: z.discriminatedUnion('scripted', [
     z.object({ scripted: z.literal(true) }),
@@ -62,7 +64,7 @@ export function findDevStack(folder: string): DevStack | null {
 
 /** @throws SavefileError `setup_failed` where nothing says which database. */
 export function findAddresses(
-  given: { databaseUrl?: string; temporal?: TemporalSettings },
+  given: { databaseUrl?: string; temporal?: TemporalSettings; byToken?: boolean },
   env: Readonly<Record<string, string | undefined>>,
   folder: string,
 ): Addresses {
@@ -71,14 +73,16 @@ export function findAddresses(
   const needsDev = (!given.databaseUrl && !fromEnv) || (!given.temporal && !ofEnv)
   const dev = needsDev ? findDevStack(folder) : null
 
-  const databaseUrl = given.databaseUrl ?? fromEnv ?? dev?.databaseUrl
+  // Whoever comes with a token needs a login that can do nothing without.
+  const ofDev = given.byToken ? dev?.memberUrl : dev?.databaseUrl
+  const databaseUrl = given.databaseUrl ?? fromEnv ?? ofDev
   if (!databaseUrl)
     throw new SavefileError(
       'setup_failed',
       'No database is named. Run `savefile dev` (it brings one, for this folder), or set SAVEFILE_DATABASE_URL=postgres://user:password@host:5432/database.',
     )
   // A database of one's own goes with a Temporal of one's own: only both together are the stack's.
-  const devTemporal = dev && databaseUrl === dev.databaseUrl ? dev.temporal : null
+  const devTemporal = dev && (databaseUrl === dev.databaseUrl || databaseUrl === ofDev) ? dev.temporal : null
   const temporal = given.temporal ?? ofEnv ?? devTemporal ?? { address: 'localhost:7233', ...namespaceOf(env) }
   const taskQueue = env.SAVEFILE_TASK_QUEUE && !given.temporal ? { taskQueue: env.SAVEFILE_TASK_QUEUE } : {}
   return {

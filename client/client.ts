@@ -20,6 +20,7 @@ import { forkSession } from './fork'
 import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
 import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
+import { createSharing } from './sharing'
 import type {
   Answer,
   CheckpointRequest,
@@ -237,6 +238,7 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
     send,
     awaitTurn: wait,
     disconnect,
+    ...createSharing({ log: log.sharing, space, actor, ref, exists: info }),
 
     async create(options: CreateOptions): Promise<SessionInfo> {
       const session = await newSession(options.session)

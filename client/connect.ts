@@ -10,7 +10,9 @@ import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
 import type { Tool } from '../contract/ports'
 import { createClientLog } from '../log/client-log'
 import { checkSchema } from '../log/migrate'
-import { createPool } from '../log/pool'
+import { createPool, tokenRefused } from '../log/pool'
+import { whoSpeaks } from '../log/sharing'
+import { withToken } from '../log/token-pool'
 import { findAddresses, type TemporalSettings } from './addresses'
 import { createClient } from './client'
 import { nudge } from './nudge'
@@ -23,8 +25,13 @@ export interface ConnectOptions {
   temporal?: TemporalSettings
   /** Whose realm; `default` where absent. */
   space?: string
-  /** In whose name inputs are committed; `local` where absent. */
+  /** In whose name inputs are committed; `local` where absent. Without a token it is believed: the login is trusted (docs/sharing.md). */
   principal?: string
+  /**
+   * Who speaks, proven to the database: space and principal are the token's. The login must be one that can do nothing without
+   * (`savefile_member`). Followers poll.
+   */
+  token?: string
   /** Of this program: those that have `fork` bring their world along to the forks that are made by this client. */
   tools?: readonly Tool[]
 }
@@ -51,7 +58,7 @@ export function lazyTemporal(settings: TemporalSettings): TemporalClient {
 /**
  * A client of the sessions of one space. Postgres is asked at once whether it is ours; Temporal only when there is something to tell.
  * @throws SavefileError `setup_failed` (nothing says which database), `database_unreachable`, `database_not_ours`, `database_older`,
- *   `database_newer`, `invalid_input` (space or principal)
+ *   `database_newer`, `invalid_input` (space or principal), `forbidden` (the token does not count)
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { space = DEFAULT_SPACE, principal = 'local' } = options
@@ -62,27 +69,51 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
       'invalid_input',
       'The principal must be 1 to 200 printable ASCII characters without spaces.',
     )
-  const addresses = findAddresses(options, process.env, process.cwd())
+  const addresses = findAddresses({ ...options, byToken: options.token !== undefined }, process.env, process.cwd())
 
   const pool = createPool(addresses.databaseUrl, { max: 10 })
+  const { token } = options
+  let who = { space, principal }
   try {
     await checkSchema(pool)
+    if (token !== undefined) who = await speakerOf(withToken(pool, token), options)
   } catch (error) {
     await pool.end()
     throw error
   }
-  const log = createClientLog(pool)
+  // NOTIFY says a session's id to every login that listens: whoever has only a token polls.
+  const log = token === undefined ? createClientLog(pool) : createClientLog(withToken(pool, token), { listen: false })
   const temporal = lazyTemporal(addresses.temporal)
   const { taskQueue } = addresses.temporal
   return createClient({
     log,
     nudge: (ref) => nudge(temporal, ref, { taskQueue }),
-    space,
-    actor: `user:${principal}`,
+    space: who.space,
+    actor: `user:${who.principal}`,
     ...(options.tools ? { tools: options.tools } : {}),
     async disconnect() {
       await log.close()
       await temporal.connection.close()
     },
   })
+}
+
+/** Who the database says the token speaks for. With a login that could do without, it would prove nothing: refused. */
+async function speakerOf(
+  pool: ReturnType<typeof createPool>,
+  options: ConnectOptions,
+): Promise<{ space: string; principal: string }> {
+  const { bound, speaker } = await whoSpeaks(pool)
+  if (!bound)
+    throw new SavefileError(
+      'setup_failed',
+      'A token was given, but this database login is not one that tokens bind. Use a login in the group savefile_member (and in no other of ours), or leave the token out.',
+    )
+  if (!speaker) throw tokenRefused()
+  if (options.space !== undefined && options.space !== speaker.space)
+    throw new SavefileError(
+      'invalid_input',
+      `The token is of another space than ${options.space}. Leave the space out.`,
+    )
+  return speaker
 }

@@ -20,6 +20,7 @@ import type { ExportOptions } from './bundles'
 import type { Content } from './content'
 import type { FamilyMember, SessionDiff } from './family'
 import type { LogEvent } from './log-events'
+import type { SharingClient } from './sharing'
 import type { TurnEnd } from './turn-watch'
 
 export interface CreateOptions {
@@ -141,7 +142,7 @@ export interface CompactRequest extends CheckpointRequest {
   definition?: DefinitionInput | string
 }
 
-export interface Client {
+export interface Client extends SharingClient {
   readonly space: string
   /**
    * A new session.

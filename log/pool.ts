@@ -95,6 +95,13 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
       { cause: error },
     )
   if (code === FORBIDDEN) return forbidden((error as { detail?: string }).detail ?? '')
+  if (code === '42501' && (error as Error).message.startsWith('permission denied'))
+    return new SavefileError(
+      'forbidden',
+      'This database login may not do that: it takes one in savefile_writer.',
+      { missing: 'login' },
+      { cause: error },
+    )
   // What the database refuses to take from whoever comes without our client.
   if (code === '22023' && (error as Error).message.startsWith('savefile: '))
     return new SavefileError('invalid_input', (error as Error).message.slice('savefile: '.length), {}, { cause: error })
@@ -111,12 +118,21 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
 /** `savefile.forbid` raises it. */
 const FORBIDDEN = 'SF403'
 
+export function tokenRefused(): SavefileError {
+  return new SavefileError(
+    'forbidden',
+    'The token does not count: it is unknown, or it has expired or been revoked. Ask whoever gave it for another.',
+    { missing: 'token' },
+  )
+}
+
 function forbidden(missing: string): SavefileError {
-  const message =
-    missing === 'token'
-      ? 'The token does not count: it is unknown, or it has expired or been revoked. Ask whoever gave it for another.'
-      : `The token has not the right to do this: it takes "${missing}". An owner of the session can grant it.`
-  return new SavefileError('forbidden', message, { missing })
+  if (missing === 'token') return tokenRefused()
+  return new SavefileError(
+    'forbidden',
+    `The token has not the right to do this: it takes "${missing}". An owner can grant it.`,
+    { missing },
+  )
 }
 
 /** Names host and port, never user or password. */

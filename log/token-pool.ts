@@ -4,7 +4,7 @@
  * reads go through row-level security, and the functions that write have a counterpart that checks the token (log/sql, `member_…`).
  */
 import { createHash, randomBytes } from 'node:crypto'
-import type { Pool, QueryResult } from 'pg'
+import type { Pool, PoolClient, QueryResult } from 'pg'
 
 /** 256 random bits; the beginning lets a scanner of leaked secrets know what it is. */
 export function newToken(): string {
@@ -36,27 +36,58 @@ const WRITES = new RegExp(
 const ONE_SESSION = /\bsession_id = \$2\b|\bsavefile\.(read_events|definition_at|get_blob)\(\$1, \$2\b/
 
 export function withToken(pool: Pool, token: string): Pool {
-  const query = async (text: string, values: unknown[] = []): Promise<QueryResult> => {
-    const scope = ONE_SESSION.test(text) && typeof values[1] === 'string' ? values[1] : ''
+  /** Ends the transaction, and the token's being there, before anybody else gets the connection; one where that fails is thrown away. */
+  const end = (client: PoolClient, how: 'commit' | 'rollback'): Promise<void> =>
+    client.query(how).then(
+      () => client.release(),
+      (error: Error) => client.release(error),
+    )
+
+  async function begun(scope: string): Promise<PoolClient> {
     const client = await pool.connect()
-    let broken: unknown
     try {
       await client.query('begin')
       await client.query(`select set_config('savefile.token', $1, true), set_config('savefile.scope', $2, true)`, [
         token,
         scope,
       ])
-      const result = await client.query(text.replace(WRITES, 'savefile.member_$1('), values)
-      await client.query('commit')
-      return result
+      return client
     } catch (error) {
-      // A connection that can't even roll back is not given back: nobody else may get it with the token in it.
-      await client.query('rollback').catch((failed: unknown) => (broken = failed))
+      client.release(true)
       throw error
-    } finally {
-      client.release(broken !== undefined)
     }
   }
+
+  async function query(text: string, values: unknown[] = []): Promise<QueryResult> {
+    const client = await begun(ONE_SESSION.test(text) && typeof values[1] === 'string' ? values[1] : '')
+    let result: QueryResult
+    try {
+      result = await client.query(text.replace(WRITES, 'savefile.member_$1('), values)
+      await client.query('commit')
+    } catch (error) {
+      await end(client, 'rollback')
+      throw error
+    }
+    client.release()
+    return result
+  }
+
+  /** For whoever reads in bulk on a connection of its own (copy-out.ts): one transaction, until it is released. */
+  async function connect(): Promise<PoolClient> {
+    const client = await begun('')
+    const release = client.release.bind(client)
+    client.release = (broken) => {
+      client.release = release
+      if (broken) release(broken)
+      else void end(client, 'commit')
+    }
+    return client
+  }
+
   // Everything else (its options, its end) is the pool's own.
-  return Object.assign(Object.create(pool) as Pool, { query: query as Pool['query'], end: () => pool.end() })
+  return Object.assign(Object.create(pool) as Pool, {
+    query: query as Pool['query'],
+    connect: connect as Pool['connect'],
+    end: () => pool.end(),
+  })
 }

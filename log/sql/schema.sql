@@ -97,8 +97,13 @@ table savefile.drafts, owner savefile_owner (fillfactor=50)
   grants on space_id savefile_member=r savefile_reader=r
   grants on session_id savefile_member=r savefile_reader=r
   grants on step savefile_member=r savefile_reader=r
+  grants on born savefile_member=r savefile_reader=r
+  grants on attempt savefile_member=r savefile_reader=r
   grants on token savefile_member=r savefile_reader=r
+  grants on claimed_at savefile_member=r savefile_reader=r
   grants on state savefile_member=r savefile_reader=r
+  grants on beat_at savefile_member=r savefile_reader=r
+  grants on released savefile_member=r savefile_reader=r
 
 table savefile.events, owner savefile_owner
   space_id text not null
@@ -1802,7 +1807,7 @@ CREATE OR REPLACE FUNCTION savefile.now_us()
 AS $function$
   select (extract(epoch from clock_timestamp()) * 1000000)::bigint
 $function$
--- grants 
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.own_seq(p_space text, p_session text, p_key text)
  RETURNS bigint
@@ -2031,7 +2036,7 @@ end $function$
 CREATE OR REPLACE FUNCTION savefile.stalled(p_space text, p_session text)
  RETURNS TABLE(step text, why text, attempt integer, due_in bigint)
  LANGUAGE sql
- STABLE SECURITY DEFINER
+ STABLE
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
   select r.step, r.released, r.attempt, s.due_at - savefile.now_us()
@@ -2040,7 +2045,7 @@ AS $function$
   where s.space_id = p_space and s.session_id = p_session and r.state = 'running' and r.beat_at is null and r.released is not null
   order by r.claimed_at desc limit 1
 $function$
--- grants savefile_writer=X
+-- grants savefile_member=X savefile_reader=X savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.structural_key(p_type text, p_subject text)
  RETURNS text

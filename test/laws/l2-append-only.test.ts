@@ -159,7 +159,9 @@ it('nobody but the writer may call them, save for what asks for a token, or whos
     'field',
     'get_blob',
     'live_since',
+    'now_us',
     'read_events',
+    'stalled',
     'token_owns',
     'token_principal',
     'token_reach',
@@ -175,7 +177,7 @@ it('nobody but the writer may call them, save for what asks for a token, or whos
 it('what reads for a token runs with the rights of whoever asks: as the owner it would read all', async () => {
   const rows = await log.admin(
     `select p.proname as name from pg_proc p where p.pronamespace = 'savefile'::regnamespace and p.prosecdef
-       and p.proname in ('definition_at', 'get_blob', 'live_since', 'read_events')`,
+       and p.proname in ('definition_at', 'get_blob', 'live_since', 'read_events', 'stalled')`,
   )
   expect(rows).toEqual([])
 })
