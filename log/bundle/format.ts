@@ -17,7 +17,7 @@ export interface HeaderLine {
   hash: string
 }
 
-export interface DefinitionLine {
+interface DefinitionLine {
   k: 'definition'
   hash: string
   /** The stored text, verbatim. */
@@ -64,7 +64,7 @@ export interface EventLine {
 }
 
 /** `chunks` lines follow, of CHUNK_BYTES each but the last. */
-export interface BlobLine {
+interface BlobLine {
   k: 'blob'
   hash: string
   mediaType: string
@@ -74,7 +74,7 @@ export interface BlobLine {
   sessions: string[]
 }
 
-export interface ChunkLine {
+interface ChunkLine {
   k: 'chunk'
   /** Base64. */
   data: string

@@ -1,8 +1,5 @@
 /** What whoever owns the database can do to a log with right hashes, and that an anchor kept elsewhere shows it. */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { createPublicKey, webcrypto } from 'node:crypto'
 import { readAnchors } from '../../client/anchors'
 import { verifyBundle } from '../../client/bundles'
 import { createClient } from '../../client/client'
@@ -150,8 +147,7 @@ describe('an anchor', () => {
     expect(await read(anchors)).toHaveLength(n)
   })
 
-  it('can be verified with openssl: the format is no secret', async () => {
-    if (spawnSync('openssl', ['version']).status !== 0) return // not everywhere
+  it('can be verified with nothing of ours: the format is no secret', async () => {
     const anchor = await client().anchor((await six()).session, owner.privateKey)
     const framed = ['savefile/anchor/1', anchor.session, String(anchor.head), anchor.hash, String(anchor.at)].map(
       (t) => {
@@ -160,23 +156,11 @@ describe('an anchor', () => {
         return Buffer.concat([b, Buffer.from(t)])
       },
     )
-    const folder = mkdtempSync(path.join(tmpdir(), 'savefile-anchor-'))
-    writeFileSync(`${folder}/message`, Buffer.concat(framed))
-    writeFileSync(`${folder}/signature`, Buffer.from(anchor.signature, 'base64'))
-    writeFileSync(`${folder}/pub`, owner.publicKey)
-    const ran = spawnSync('openssl', [
-      'pkeyutl',
-      '-verify',
-      '-pubin',
-      '-inkey',
-      `${folder}/pub`,
-      '-rawin',
-      '-in',
-      `${folder}/message`,
-      '-sigfile',
-      `${folder}/signature`,
-    ])
-    rmSync(folder, { recursive: true })
-    expect(ran.stdout.toString() + ran.stderr.toString()).toContain('Verified Successfully')
+    const spki = createPublicKey(owner.publicKey).export({ type: 'spki', format: 'der' })
+    const key = await webcrypto.subtle.importKey('spki', spki, 'Ed25519', false, ['verify'])
+    const holds = (message: Uint8Array): Promise<boolean> =>
+      webcrypto.subtle.verify('Ed25519', key, Buffer.from(anchor.signature, 'base64'), message)
+    expect(await holds(Buffer.concat(framed))).toBe(true)
+    expect(await holds(Buffer.concat([...framed, Buffer.from('!')]))).toBe(false)
   })
 })
