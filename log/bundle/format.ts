@@ -17,13 +17,6 @@ export interface HeaderLine {
   hash: string
 }
 
-interface DefinitionLine {
-  k: 'definition'
-  hash: string
-  /** The stored text, verbatim. */
-  body: string
-}
-
 /** A session's own events `from`..`to` follow. */
 export interface SessionLine {
   k: 'session'
@@ -61,23 +54,6 @@ export interface EventLine {
   /** The payload as text, verbatim; or, where it is no text, its bytes in base64. Last, so that it can be taken off. */
   payload?: string
   bytes?: string
-}
-
-/** `chunks` lines follow, of CHUNK_BYTES each but the last. */
-interface BlobLine {
-  k: 'blob'
-  hash: string
-  mediaType: string
-  size: number
-  chunks: number
-  /** Those of this bundle that refer to it. */
-  sessions: string[]
-}
-
-interface ChunkLine {
-  k: 'chunk'
-  /** Base64. */
-  data: string
 }
 
 export interface EndLine {

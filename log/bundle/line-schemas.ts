@@ -29,6 +29,7 @@ export const SessionSchema = z.strictObject({
   title: z.string().optional(),
   labels: z.string().optional(),
 })
+/** `chunks` lines follow, of CHUNK_BYTES each but the last; `sessions`: those of this bundle that refer to it. */
 export const BlobSchema = z.strictObject({
   k: z.literal('blob'),
   hash: Name,
