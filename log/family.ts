@@ -39,7 +39,7 @@ export async function stretches(pool: Pool, ref: SessionRef): Promise<Stretch[]>
   return rows.map(({ src, lo, hi }) => ({ session: src, lo, hi }))
 }
 
-/** Up by the parents, then down by the forks: each an indexed step. */
+/** Up by the parents, then down by the forks: each an indexed step (`offset 0`: never a join with all sessions). */
 export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]> {
   const rows = await query<SessionRow & Record<string, unknown>>(
     pool,
@@ -47,7 +47,7 @@ export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]
        select s.session_id, coalesce(s.parent_id, s.compacted_from) as parent_id, 0 as n from savefile.sessions s where s.space_id = $1 and s.session_id = $2
        union all
        select p.session_id, coalesce(p.parent_id, p.compacted_from), up.n + 1 from up
-       join savefile.sessions p on p.space_id = $1 and p.session_id = up.parent_id
+       cross join lateral (select * from savefile.sessions s where s.space_id = $1 and s.session_id = up.parent_id offset 0) p
      ), down as (
        select (select u.session_id from up u order by u.n desc limit 1) as id, 0 as depth
        union all
@@ -55,9 +55,11 @@ export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]
        cross join lateral (
          select f.session_id from savefile.sessions f where f.space_id = $1 and f.parent_id = down.id
          union all
-         select f.session_id from savefile.sessions f where f.space_id = $1 and f.compacted_from = down.id) c
+         select f.session_id from savefile.sessions f where f.space_id = $1 and f.compacted_from = down.id
+         offset 0) c
      )
-     select ${SESSION_COLUMNS} from down join savefile.sessions on space_id = $1 and session_id = down.id
+     select ${SESSION_COLUMNS} from down
+     cross join lateral (select * from savefile.sessions s where s.space_id = $1 and s.session_id = down.id offset 0) s
      order by down.depth, fork_seq, created_at, session_id`,
     [ref.space, ref.session],
   )

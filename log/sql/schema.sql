@@ -1506,7 +1506,10 @@ begin
     return query
       select 'e', v.seq, v.at, v.v::bigint, v.type, v.actor, v.key, v.kid, v.session_id, encode(v.prev_hash, 'hex'), encode(v.hash, 'hex'), convert_from(v.payload, 'UTF8')
       from savefile.lineage l
-      join savefile.events v on v.space_id = l.space_id and v.session_id = l.src and v.seq between greatest(l.lo, after + 1) and least(l.hi, s.head)
+      cross join lateral (
+        select z.* from savefile.events z
+        where z.space_id = p_space and z.session_id = l.src and z.seq between greatest(l.lo, after + 1) and least(l.hi, s.head)
+        order by z.seq offset 0) v
       where l.space_id = p_space and l.session_id = p_session and l.hi > after
       order by v.seq;
   end if;
@@ -1894,7 +1897,11 @@ begin
     from (
       select e.*, sum(octet_length(e.payload)) over (order by e.seq) - octet_length(e.payload) as before
       from savefile.lineage l
-      join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq between greatest(l.lo, p_from) and least(l.hi, p_to)
+      -- In the order of the index by seq, so that no other costs as little.
+      cross join lateral (
+        select x.* from savefile.events x
+        where x.space_id = p_space and x.session_id = l.src and x.seq between greatest(l.lo, p_from) and least(l.hi, p_to)
+        order by x.seq offset 0) e
       where l.space_id = p_space and l.session_id = p_session and l.lo <= p_to and l.hi >= p_from) q
     where q.before < p_bytes
     order by q.seq;
@@ -2106,14 +2113,15 @@ begin
         select x.space_id, x.session_id from savefile.draft_deltas x
         where (x.space_id, x.session_id) > (t.space_id, t.session_id) order by x.space_id, x.session_id limit 1) h
     )
-    select t.space_id, t.session_id from streaming t
-    cross join lateral (select y.state from savefile.sessions y where y.space_id = t.space_id and y.session_id = t.session_id offset 0) y
+    select t.space_id, t.session_id, y.answer_seq from streaming t
+    cross join lateral (select y.state, y.answer_seq from savefile.sessions y where y.space_id = t.space_id and y.session_id = t.session_id offset 0) y
     where y.state = 'idle' limit 100
   loop
-    -- A step that began since the look keeps its text.
+    -- A step that began since the look keeps its text. What runs was born since the last answer: by either index a few rows are read.
     delete from savefile.draft_deltas x where x.space_id = s.space_id and x.session_id = s.session_id and not exists (
       select from savefile.drafts r
-      where r.space_id = x.space_id and r.session_id = x.session_id and r.step = x.step and r.token = x.token and r.state = 'running');
+      where r.space_id = x.space_id and r.session_id = x.session_id and r.step = x.step and r.token = x.token and r.born >= s.answer_seq and r.state = 'running'
+      offset 0);
   end loop;
   return total;
 end $function$
@@ -2128,16 +2136,19 @@ AS $function$
 declare
   now_at bigint := savefile.now_us();
 begin
-  return query
-    with due as materialized (
-      select s.space_id, s.session_id from savefile.sessions s
-      where s.due_at <= now_at and not exists (
-        select from savefile.drafts r
-        where r.space_id = s.space_id and r.session_id = s.session_id and r.born >= s.answer_seq and r.state = 'running' and r.beat_at > now_at - p_ttl)
-      order by s.due_at limit p_limit for no key update of s skip locked)
+  for space_id, session_id in
+    select s.space_id, s.session_id from savefile.sessions s
+    where s.due_at <= now_at and not exists (
+      select from savefile.drafts r
+      where r.space_id = s.space_id and r.session_id = s.session_id and r.born >= s.answer_seq and r.state = 'running' and r.beat_at > now_at - p_ttl
+      offset 0)
+    order by s.due_at limit p_limit for no key update of s skip locked
+  loop
     update savefile.sessions s set due_at = now_at + p_again, stalls = s.stalls + 1
-    from due d where s.space_id = d.space_id and s.session_id = d.session_id
-    returning s.space_id, s.session_id, s.stalls;
+    where s.space_id = take_due.space_id and s.session_id = take_due.session_id
+    returning s.stalls into stalls;
+    return next;
+  end loop;
 end $function$
 -- grants savefile_writer=X
 
