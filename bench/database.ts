@@ -35,6 +35,7 @@ export interface BenchDatabase {
   admin: Pool
   adminUrl: string
   writerUrl: string
+  memberUrl: string
   /** Ends `admin`; the database goes with its server. */
   close(): Promise<void>
 }
@@ -76,6 +77,7 @@ export async function startDatabaseStack(say: (line: string) => void): Promise<D
         admin,
         adminUrl,
         writerUrl: loginUrl(postgres.url, name, 'writer', PASSWORD),
+        memberUrl: loginUrl(postgres.url, name, 'member', PASSWORD),
         close: () => admin.end(),
       }
     },

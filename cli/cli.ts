@@ -62,7 +62,8 @@ export async function connectFor(
   const { connect } = await import('../client/connect.js') // half a second that --help need not take
   try {
     const who = token ? { token } : { principal: principalOf(cli.env) }
-    return await connect({ databaseUrl, temporal, ...who, ...(space ? { space } : {}) })
+    const listen = cli.env.SAVEFILE_LISTEN !== 'off'
+    return await connect({ databaseUrl, temporal, listen, ...who, ...(space ? { space } : {}) })
   } catch (error) {
     const ofDev = from.database !== 'environment' && from.database !== 'given'
     if (errorCode(error) !== 'database_unreachable' || !ofDev) throw error

@@ -21,6 +21,7 @@ Environment:
   TEMPORAL_ADDRESS       host:port; also TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
   SAVEFILE_PRINCIPAL     in whose name inputs are written (default: your login)
   SAVEFILE_TOKEN         who you are, proven: the database login is then one of savefile_member
+  SAVEFILE_LISTEN        off: followers poll, as they must behind PgBouncer in transaction mode
   NO_COLOR               no colours
 Without the first two, the development stack of this folder or of one above it is used (savefile dev).`
 

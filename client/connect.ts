@@ -32,6 +32,8 @@ export interface ConnectOptions {
    * (`savefile_member`). Followers poll.
    */
   token?: string
+  /** False behind PgBouncer in transaction mode, where LISTEN does not work: followers poll once a second. */
+  listen?: boolean
   /** Of this program: those that have `fork` bring their world along to the forks that are made by this client. */
   tools?: readonly Tool[]
 }
@@ -72,7 +74,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const addresses = findAddresses({ ...options, byToken: options.token !== undefined }, process.env, process.cwd())
 
   const pool = createPool(addresses.databaseUrl, { max: 10 })
-  const { token } = options
+  const { token, listen = true } = options
   let who = { space, principal }
   try {
     await checkSchema(pool)
@@ -82,7 +84,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     throw error
   }
   // NOTIFY says a session's id to every login that listens: whoever has only a token polls.
-  const log = token === undefined ? createClientLog(pool) : createClientLog(withToken(pool, token), { listen: false })
+  const log =
+    token === undefined ? createClientLog(pool, { listen }) : createClientLog(withToken(pool, token), { listen: false })
   const temporal = lazyTemporal(addresses.temporal)
   const { taskQueue } = addresses.temporal
   return createClient({

@@ -10,6 +10,7 @@ import { fold } from '../../activities/session-cache'
 import { createClientLog } from '../../log/client-log'
 import { createExecutorLog } from '../../log/executor-log'
 import { createPool } from '../../log/pool'
+import { newToken, withToken } from '../../log/token-pool'
 import type { BenchDatabase, DatabaseStack } from '../database'
 import { BENCH_DEFINITION, message } from '../log-events'
 import { makeLong } from '../long-log'
@@ -50,19 +51,31 @@ async function acrossForks(database: BenchDatabase, client: ClientLog, { quick, 
     } else await client.input(deep, BY, `m${seq}`, message(seq))
   }
   await database.admin.query('vacuum analyze')
-  const read = async (ref: SessionRef): Promise<number> => {
+  const token = newToken()
+  await client.sharing.createToken('default', BY, { principal: 'reader', token })
+  for (const [grant, ref] of [
+    ['flat', flat],
+    ['deep', deep],
+  ] as const)
+    await client.sharing.grant(ref, BY, { grant, principal: 'reader', rights: ['read'], forks: false })
+  const member = createClientLog(withToken(createPool(database.memberUrl, { max: 1 }), token), { listen: false })
+  const read = async (ref: SessionRef, client: ClientLog): Promise<number> => {
     const start = performance.now()
     const events = await client.read(ref, { limit: EVENTS })
     if (events.length !== EVENTS) throw new Error(`${events.length} events`)
     return performance.now() - start
   }
-  const [ofFlat, ofDeep]: [number[], number[]] = [[], []]
+  const [ofFlat, ofDeep, byToken, deepByToken]: [number[], number[], number[], number[]] = [[], [], [], []]
   for (let i = 0; i < (quick ? 10 : 100); i++) {
-    const [a, b] = [await read(flat), await read(deep)]
+    const [a, b] = [await read(flat, client), await read(deep, client)]
+    const [c, d] = [await read(flat, member), await read(deep, member)]
     if (i < 3) continue
     ofFlat.push(a)
     ofDeep.push(b)
+    byToken.push(c)
+    deepByToken.push(d)
   }
+  await member.close()
   const ratio = percentile(ofDeep, 0.5) / percentile(ofFlat, 0.5)
   return {
     figures: [
@@ -73,8 +86,20 @@ async function acrossForks(database: BenchDatabase, client: ClientLog, { quick, 
         ' times',
         ` (p50 / p99 ${p50p99(ofDeep)} against ${p50p99(ofFlat)} ms)`,
       ),
+      atMost(
+        `the same by token, under row-level security, against a flat log by token`,
+        percentile(deepByToken, 0.5) / percentile(byToken, 0.5),
+        2,
+        ' times',
+        ` (p50 / p99 ${p50p99(deepByToken)} against ${p50p99(byToken)} ms)`,
+      ),
     ],
-    data: { 'read across forks, p50 / p99 ms': p50p99(ofDeep), 'read flat, p50 / p99 ms': p50p99(ofFlat) },
+    data: {
+      'read across forks, p50 / p99 ms': p50p99(ofDeep),
+      'read flat, p50 / p99 ms': p50p99(ofFlat),
+      'read across forks by token, p50 / p99 ms': p50p99(deepByToken),
+      'read flat by token, p50 / p99 ms': p50p99(byToken),
+    },
   }
 }
 
