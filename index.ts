@@ -34,6 +34,7 @@ export { textOf, type Block, type BlobRef, type ContentBlock } from './contract/
 export { parseDefinition, type Definition, type DefinitionInput, type ToolSpec } from './contract/definition'
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
 export type { Delivery, EventType, KnownEvent, Payload, Right, StoredEvent, TurnReason, Usage } from './contract/events'
+export type { Keyring, Rekeyed, Retained, RetentionOptions, Sharer, WrappedFor, WrappedKey } from './contract/keys'
 export type {
   Anchor,
   Grant,

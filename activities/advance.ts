@@ -40,6 +40,11 @@ interface Planned extends Omit<Append, 'epoch'> {
   now: number
 }
 
+const LOCKED = {
+  key_missing: 'it is encrypted, and this worker does not have its owner key: set SAVEFILE_KEY_FILE',
+  key_destroyed: 'what it inherits was erased: it cannot go on',
+} as const
+
 /** Losing a race for the head is normal; losing this many in one look is not. */
 const ROUNDS = 50
 
@@ -65,6 +70,7 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
   ): Promise<{ look: Extract<Look, { status: 'ok' }>; state: State } | null> {
     const cached = states.get(ref)
     const look = await log.look(ref, epoch, cached?.state.seq ?? null)
+    if (look.status === 'locked') await leaveLocked(ref, epoch, look)
     if (look.status !== 'ok') return null
     const from = cached?.state ?? look.snapshot?.state ?? emptyState
     const { state } = fold(from, look.events)
@@ -76,6 +82,16 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
     clock = look.now - deps.now()
     keep(ref, state, cached?.snapshot ?? look.snapshot?.seq ?? 0)
     return { look, state }
+  }
+
+  /**
+   * What cannot be read is not decided on: the run ends, rather than fail for ever. A worker that has the key may come by; a key that is
+   * destroyed never comes back.
+   */
+  async function leaveLocked(ref: SessionRef, epoch: number, look: Extract<Look, { status: 'locked' }>): Promise<void> {
+    const dueAt = look.why === 'key_missing' ? look.now + OVERDUE_MS * 10_000 : null
+    deps.warn(`session ${ref.session}`, new SavefileError(look.why, LOCKED[look.why]))
+    await log.setOutlook(ref, epoch, { state: 'locked', dueAt }, look.head)
   }
 
   /**

@@ -7,6 +7,7 @@ import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
 import { addFamilyCommands } from './commands/family'
 import { addInputCommands } from './commands/inputs'
+import { addKeyCommands } from './commands/keys'
 import { addMigrateDatabase } from './commands/migrate-database'
 import { addProofCommands } from './commands/proofs'
 import { addReadCommands } from './commands/reads'
@@ -19,6 +20,7 @@ export const ENVIRONMENT = `
 Environment:
   SAVEFILE_DATABASE_URL  the log: postgres://user:password@host:5432/database
   TEMPORAL_ADDRESS       host:port; also TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_*
+  SAVEFILE_KEY_FILE      the owner key of encrypted sessions (docs/erase.md); SAVEFILE_ENCRYPTED=1: all that are created
   SAVEFILE_PRINCIPAL     in whose name inputs are written (default: your login)
   SAVEFILE_TOKEN         who you are, proven: the database login is then one of savefile_member
   SAVEFILE_LISTEN        off: followers poll, as they must behind PgBouncer in transaction mode
@@ -44,6 +46,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addBundleCommands(program, cli)
   addProofCommands(program, cli)
   addSharingCommands(program, cli)
+  addKeyCommands(program, cli)
   addReconcile(program, cli)
   addWorker(program, cli)
   addMigrateDatabase(program, cli)

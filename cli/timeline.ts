@@ -154,6 +154,11 @@ export function createTimeline(options: TimelineOptions): Timeline {
     const who = actorName(event.actor)
     const note = (text: string, colour: Colour = 'dim'): string[] =>
       say(event, who, 'dim', [paint(colour, cut(text, room))])
+    if (event.unknown && event.locked)
+      return note(
+        `${oneLine(event.type, 60)}: ${event.locked === 'key_destroyed' ? 'erased' : 'encrypted, key not here'}`,
+        'magenta',
+      )
     if (event.unknown) return note(`${oneLine(event.type, 60)} v${event.v}: written by a newer Savefile`, 'magenta')
     switch (event.type) {
       case 'session_created': {

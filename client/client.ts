@@ -7,6 +7,7 @@ import { parseDefinition, type Definition, type DefinitionInput } from '../contr
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
 import { MAX_PAYLOAD_BYTES } from '../contract/limits'
+import type { RetentionOptions, Sharer } from '../contract/keys'
 import type { ClientLog, InputEvent, SessionInfo, Tool, VerifyOptions } from '../contract/ports'
 import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
 import { awaitTurn } from './await-turn'
@@ -19,7 +20,7 @@ import { diffOf, familyOf } from './family'
 import { forkSession } from './fork'
 import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
-import { definitionNotFound, refusal, sessionExists, sessionNotFound } from './refusals'
+import { definitionNotFound, notEncrypted, refusal, sessionExists, sessionNotFound } from './refusals'
 import { createSharing } from './sharing'
 import type {
   Answer,
@@ -44,6 +45,8 @@ export interface ClientParts {
   actor: string
   /** Of this program: those with a world outside the log bring it along to a fork. */
   tools?: readonly Tool[]
+  /** What `create` does where nobody says. */
+  encrypted?: boolean
   disconnect(): Promise<void>
 }
 
@@ -52,7 +55,8 @@ const KEY = /^[\x21-\x7e]{1,200}$/
 const CANDIDATES = 6
 const PAGE = 500
 
-export function createClient({ log, nudge, space, actor, tools = [], disconnect }: ClientParts): Client {
+export function createClient(parts: ClientParts): Client {
+  const { log, nudge, space, actor, tools = [], encrypted = false, disconnect } = parts
   const by = { actor }
   const ref = (session: string): SessionRef => {
     // What cannot be an id is not looked up, so that a file name or a sentence gets an answer that helps.
@@ -247,6 +251,7 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       const { title, labels } = options
       const result = await log.create({ space, session }, by, {
         definition,
+        encrypted: options.encrypted ?? encrypted,
         ...(title === undefined ? {} : { title: title }),
         ...(labels === undefined ? {} : { labels }),
         ...(workFolder === undefined ? {} : { workFolder }),
@@ -337,6 +342,8 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
         ...(title === undefined ? {} : { title }),
         ...(labels === undefined ? {} : { labels }),
         ...(place?.workFolder ? { workFolder: place.workFolder } : {}),
+        // What the log says in secret, its summary does not say in clear.
+        encrypted: place?.encrypted ?? false,
         compaction: { session, lo: checkpoint.lo, hi: checkpoint.hi, checkpoint },
       })
       if (status === 'session_exists') throw sessionExists(child.session)
@@ -350,6 +357,18 @@ export function createClient({ log, nudge, space, actor, tools = [], disconnect 
       const payload = options.reason === undefined ? {} : { reason: options.reason }
       return input(session, options.key ?? randomUUID(), { type: 'session_closed', payload })
     },
+
+    async sharers(session: string): Promise<Sharer[]> {
+      await info(session)
+      return log.sharers(ref(session))
+    },
+    async erase(session: string, options: { why?: string } = {}): Promise<{ session: string; seq: number | null }> {
+      const erased = await log.erase(ref(session), by, options.why)
+      if (erased.status === 'erased') return { session, seq: erased.seq }
+      throw erased.status === 'session_not_found' ? sessionNotFound(session, space) : notEncrypted(session)
+    },
+    rekey: (onProgress?: (keys: number) => void) => log.rekey(space, onProgress),
+    retain: (options: RetentionOptions) => log.retain(space, options),
 
     async find(prefix: string): Promise<string> {
       const exact = await log.info(ref(prefix))

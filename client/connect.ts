@@ -7,12 +7,15 @@ import {
 } from '@temporalio/client'
 import { SavefileError } from '../contract/errors'
 import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
+import type { Keyring } from '../contract/keys'
 import type { Tool } from '../contract/ports'
 import { createClientLog } from '../log/client-log'
+import { openKeyring, takeKeySource } from '../log/keyring'
 import { checkSchema } from '../log/migrate'
 import { createPool, tokenRefused } from '../log/pool'
 import { whoSpeaks } from '../log/sharing'
 import { withToken } from '../log/token-pool'
+import { createVault } from '../log/vault'
 import { findAddresses, type TemporalSettings } from './addresses'
 import { createClient } from './client'
 import { nudge } from './nudge'
@@ -36,6 +39,10 @@ export interface ConnectOptions {
   listen?: boolean
   /** Of this program: those that have `fork` bring their world along to the forks that are made by this client. */
   tools?: readonly Tool[]
+  /** The owner's keys; else SAVEFILE_KEY_FILE, SAVEFILE_KEY (taken out of the environment) or SAVEFILE_KEYRING; null: none. */
+  keyring?: Keyring | null
+  /** Sessions are created encrypted where `create` does not say; else SAVEFILE_ENCRYPTED=1. */
+  encrypted?: boolean
 }
 
 const PRINCIPAL = /^[\x21-\x7e]{1,200}$/
@@ -72,6 +79,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
       'The principal must be 1 to 200 printable ASCII characters without spaces.',
     )
   const addresses = findAddresses({ ...options, byToken: options.token !== undefined }, process.env, process.cwd())
+  const keyring = options.keyring === undefined ? await openKeyring(takeKeySource(process.env)) : options.keyring
+  const encrypted = options.encrypted ?? process.env.SAVEFILE_ENCRYPTED === '1'
 
   const pool = createPool(addresses.databaseUrl, { max: 10 })
   const { token, listen = true } = options
@@ -83,15 +92,16 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     await pool.end()
     throw error
   }
+  const rows = token === undefined ? pool : withToken(pool, token)
   // NOTIFY says a session's id to every login that listens: whoever has only a token polls.
-  const log =
-    token === undefined ? createClientLog(pool, { listen }) : createClientLog(withToken(pool, token), { listen: false })
+  const log = createClientLog(rows, { vault: createVault(rows, keyring), listen: listen && token === undefined })
   const temporal = lazyTemporal(addresses.temporal)
   const { taskQueue } = addresses.temporal
   return createClient({
     log,
     nudge: (ref) => nudge(temporal, ref, { taskQueue }),
     space: who.space,
+    encrypted,
     actor: `user:${who.principal}`,
     ...(options.tools ? { tools: options.tools } : {}),
     async disconnect() {

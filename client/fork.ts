@@ -28,7 +28,7 @@ export async function forkSession(
   if (!place) throw (await log.info(parent)) ? noSuchEvent(parent, at) : sessionNotFound(parent.session, parent.space)
   const definition = await definitionOf(log, parent, place, request)
   const folder = await folderOf(place, child, request)
-  const { title, labels, open, quiet } = request
+  const { title, labels, open, quiet, encrypted } = request
   try {
     const used = definition ?? (await log.definition(parent.space, place.definition))
     const to = folder?.workFolder ?? place.workFolder
@@ -40,6 +40,7 @@ export async function forkSession(
       ...(folder ? { workFolder: folder.workFolder } : {}),
       ...(folder?.folder ? { folder: folder.folder } : {}),
       ...(open === undefined ? {} : { open }),
+      ...(encrypted === undefined ? {} : { encrypted }),
       ...(quiet ? { quiet } : {}),
       brought,
     }

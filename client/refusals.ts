@@ -30,6 +30,14 @@ export function sessionStub(session: string): SavefileError {
   return new SavefileError('session_stub', message, { session })
 }
 
+export function notEncrypted(session: string): SavefileError {
+  return new SavefileError(
+    'not_encrypted',
+    `Session ${session} was not created encrypted, so there is no key to destroy: its events stay as they are. It can be closed; to have content erased one day, create sessions with --encrypted. What remains is to delete the whole database and its backups (docs/erase.md).`,
+    { session },
+  )
+}
+
 type Refused = Exclude<InputResult['status'], 'appended' | 'duplicate' | 'already_resolved' | 'arrived_late'>
 
 /** Why an input was refused. */

@@ -4,6 +4,7 @@
  */
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
+import type { Rekeyed, Retained, RetentionOptions, Sharer } from '../contract/keys'
 import type {
   Anchor,
   Delta,
@@ -32,6 +33,8 @@ export interface CreateOptions {
   labels?: Record<string, string>
   /** An existing folder that the file tools are confined to; the absolute path is stored. */
   workFolder?: string
+  /** Its content is kept encrypted under a key of its own, which `erase` destroys. Needs an owner key. */
+  encrypted?: boolean
 }
 
 export interface SendOptions {
@@ -91,6 +94,8 @@ export interface WaitingForApproval {
 }
 
 export interface ForkRequest {
+  /** As its parent where absent. */
+  encrypted?: boolean
   /** The last event that is shared; the head where absent. */
   at?: number
   session?: string
@@ -246,6 +251,18 @@ export interface Client extends SharingClient {
   stalled(session: string): Promise<Stalled | null>
   /** What models and tools write just now, chunk by chunk. Not the record: what counts comes as an event. */
   followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
+  /** Sessions that share events with this one: they lose what they share when it is erased. @throws `session_not_found` */
+  sharers(session: string): Promise<Sharer[]>
+  /**
+   * Destroys the session's key: from then on nobody can read its content, here or in any copy; the chain still verifies. Closes it. Its forks
+   * lose what they inherit (`sharers` names them). Again does the same.
+   * @throws `session_not_found`, `not_encrypted`
+   */
+  erase(session: string, options?: { why?: string }): Promise<{ session: string; seq: number | null }>
+  /** Wraps every data key of the space with the keyring's current owner key. The log is not touched. @throws `key_missing` */
+  rekey(onProgress?: (keys: number) => void): Promise<Rekeyed>
+  /** Drops blobs and rows that nothing refers to. */
+  retain(options: RetentionOptions): Promise<Retained>
   /** Recomputes the chain; gives the first bad seq, if any. */
   verify(session: string, options?: VerifyOptions): Promise<Verified>
   /** The head as it is now, signed (ed25519, PEM): keep it where the database is not. @throws `session_not_found`, `invalid_input` (the key) */

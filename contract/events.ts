@@ -289,10 +289,13 @@ export interface StoredEvent {
   at: number
   actor: string
   key: string
+  /** The key that the stored payload is encrypted with; here `payload` is what it says, opened. */
   kid: string | null
   payload: string
   prevHash: string
   hash: string
+  /** Why the payload could not be opened: it is then what is stored. */
+  locked?: 'key_missing' | 'key_destroyed'
 }
 
 /** An event of a type and version that this code knows, its payload parsed. */
@@ -308,13 +311,14 @@ export function isKnown(type: string, v: number): type is EventType {
 }
 
 /**
- * Reads a stored event. An unknown type or version gives null: it is kept and shown, and an executor that meets one stops.
+ * Reads a stored event. An unknown type or version gives null, and so does a payload that could not be opened: it is kept and shown, and an
+ * executor that meets one stops.
  * @throws SavefileError `corrupt_log` where the payload of a known event does not validate.
  */
 export function parseEvent(
-  event: Pick<StoredEvent, 'seq' | 'at' | 'actor' | 'type' | 'v' | 'payload'>,
+  event: Pick<StoredEvent, 'seq' | 'at' | 'actor' | 'type' | 'v' | 'payload' | 'locked'>,
 ): KnownEvent | null {
-  if (!isKnown(event.type, event.v)) return null
+  if (event.locked || !isKnown(event.type, event.v)) return null
   let json: unknown
   try {
     json = JSON.parse(event.payload)

@@ -18,6 +18,7 @@ import type {
   Usage,
 } from './events'
 import type { SessionRef } from './ids'
+import type { Erased, Rekeyed, Retained, RetentionOptions, Sharer } from './keys'
 import type { Close, PlannedEvent, StepResult } from './next-step'
 import type { State } from './state'
 
@@ -74,6 +75,8 @@ export type Look =
       now: number
     }
   | { status: 'session_not_found' | 'stale_epoch' }
+  /** What it would decide on is encrypted, and this process cannot read it. `now` as above. */
+  | { status: 'locked'; why: 'key_missing' | 'key_destroyed'; head: number; outlook: Outlook; now: number }
 
 export type Appended =
   | { status: 'appended'; head: number; seqs: number[] }
@@ -97,7 +100,7 @@ export interface Finish {
 
 /** What the reconciler and `ls` go by: `dueAt` in microseconds, null when nothing is due before somebody speaks. */
 export interface Outlook {
-  state: 'idle' | 'running' | 'waiting_approval' | 'waiting_result' | 'newer_worker'
+  state: 'idle' | 'running' | 'waiting_approval' | 'waiting_result' | 'newer_worker' | 'locked'
   dueAt: number | null
 }
 
@@ -317,18 +320,24 @@ export interface SessionInfo {
   custody: 'live' | 'inert' | 'stub'
   /** Of a compaction: the session that its summary is of. */
   compactedFrom: string | null
+  /** Null: in clear. `erased`: the key is destroyed. */
+  encryption: { kid: string; erased: boolean } | null
 }
 
 export interface NewSession {
   /** A compaction of another session's events `lo`..`hi`: its second event is this checkpoint. */
   compaction?: { session: string; lo: number; hi: number; checkpoint: Payload<'checkpoint_made'> }
   definition: string
+  /** Its content is kept under a key of its own, which `erase` destroys. */
+  encrypted?: boolean
   title?: string
   labels?: Record<string, string>
   workFolder?: string
 }
 
 export interface ForkOptions {
+  /** What the fork adds is kept under a key of its own; what it inherits stays under its parent's. */
+  encrypted?: boolean
   /** The parent's where absent. */
   definition?: string
   title?: string
@@ -348,6 +357,8 @@ export interface Place {
   /** Under which definition, and in which work folder, the session goes on from there. */
   definition: string
   workFolder: string | null
+  /** The session is; its forks are too, where nobody says otherwise. */
+  encrypted: boolean
 }
 
 /** A stretch of a session: events `lo`..`hi` are those of `session`'s own rows. */
@@ -487,6 +498,14 @@ export interface ClientLog {
   followLive(ref: SessionRef, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>
   writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
+  /** Who loses content with it when it is erased. */
+  sharers(ref: SessionRef): Promise<Sharer[]>
+  /** Destroys its key: nobody reads its content again, and the chain still verifies. Closes it. Again is the same. */
+  erase(ref: SessionRef, by: Principal, why?: string): Promise<Erased>
+  /** The data keys of a space under the keyring's current owner key. @throws SavefileError `key_missing` without a keyring */
+  rekey(space: string, onProgress?: (keys: number) => void): Promise<Rekeyed>
+  /** Drops what nothing refers to; loses every race with who writes. */
+  retain(space: string, options: RetentionOptions): Promise<Retained>
   /** One streaming pass over the chain; memory does not grow. */
   verify(ref: SessionRef, options?: VerifyOptions): Promise<Verified>
   /** Ids in their order after `after`, with their heads: for whoever goes through all sessions of a space. */

@@ -5,6 +5,7 @@ import type { Adopted, Principal } from '../contract/ports'
 import { prepare } from './content'
 import { queryRow } from './pool'
 import { sessionInfo } from './sessions'
+import type { Vault } from './vault'
 
 const ROUNDS = 5
 
@@ -13,12 +14,18 @@ interface Row extends Record<string, unknown> {
   seq: number | null
 }
 
-export async function adopt(pool: Pool, ref: SessionRef, by: Principal, why: string | undefined): Promise<Adopted> {
+export async function adopt(
+  pool: Pool,
+  vault: Vault,
+  ref: SessionRef,
+  by: Principal,
+  why: string | undefined,
+): Promise<Adopted> {
   for (let round = 0; round < ROUNDS; round++) {
-    const info = await sessionInfo(pool, ref)
+    const info = await sessionInfo(pool, vault, ref)
     if (!info) return { status: 'session_not_found' }
     const payload = { head: info.head, hash: info.headHash, ...(why === undefined ? {} : { why }) }
-    const prepared = prepare({ type: 'custody_taken', payload })
+    const prepared = prepare({ type: 'custody_taken', payload }, await vault.sealer(ref))
     const { status, seq } = await queryRow<Row>(pool, 'select * from savefile.adopt($1, $2, $3, $4, $5, $6)', [
       ref.space,
       ref.session,

@@ -6,6 +6,7 @@ import type { PlannedEvent } from '../contract/next-step'
 import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import { queryRow, query } from './pool'
+import type { Sealer, Vault } from './vault'
 
 interface Row {
   status: Appended['status']
@@ -47,10 +48,10 @@ interface Columns {
   drafts: (string | null)[]
 }
 
-function columnsOf(events: readonly PlannedEvent[], evidence: readonly Evidence[]): Columns {
+function columnsOf(events: readonly PlannedEvent[], evidence: readonly Evidence[], sealer: Sealer | null): Columns {
   const columns: Columns = { types: [], vs: [], subjects: [], tools: [], payloads: [], drafts: [] }
   const add = (event: PlannedEvent, draft: string | null, moved: boolean): void => {
-    const { type, v, payload } = moved ? { type: event.type, v: 0, payload: null } : prepare(event)
+    const { type, v, payload } = moved ? { type: event.type, v: 0, payload: null } : prepare(event, sealer)
     columns.types.push(type)
     columns.vs.push(v)
     columns.subjects.push(subjectOf(event))
@@ -71,8 +72,9 @@ function argumentsOf(
   ref: SessionRef,
   { epoch, head, events, outlook }: Append,
   evidence: readonly Evidence[],
+  sealer: Sealer | null,
 ): { session: unknown[]; append: unknown[] } {
-  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence)
+  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence, sealer)
   return {
     session: [ref.space, ref.session],
     append: [epoch, head, types, vs, subjects, tools, payloads, drafts, outlook.state, outlook.dueAt],
@@ -88,11 +90,12 @@ function appendedOf(row: Row): Appended {
 /** `seqs`: of the events, then of the evidence, each as it is stored, also where it was there before. */
 export async function append(
   pool: Pool,
+  vault: Vault,
   ref: SessionRef,
   what: Append,
   evidence: readonly Evidence[],
 ): Promise<Appended> {
-  const args = argumentsOf(ref, what, evidence)
+  const args = argumentsOf(ref, what, evidence, await vault.sealer(ref))
   const row = await queryRow<Row & Record<string, unknown>>(
     pool,
     'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
@@ -104,13 +107,15 @@ export async function append(
 /** A step's end and what it leads to. Refused: the row is not the token's any more, and nothing was appended. */
 export async function finishAndAppend(
   pool: Pool,
+  vault: Vault,
   writeBlob: WriteBlob,
   ref: SessionRef,
   { step, token, event }: Finish,
   what: Append,
 ): Promise<Appended | { status: 'refused' }> {
-  const { type, v, payload } = prepare(await externalise(event, writeBlob))
-  const args = argumentsOf(ref, what, [])
+  const sealer = await vault.sealer(ref)
+  const { type, v, payload } = prepare(await externalise(event, writeBlob), sealer)
+  const args = argumentsOf(ref, what, [], sealer)
   const row = await queryRow<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
     pool,
     'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)',

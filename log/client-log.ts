@@ -7,6 +7,7 @@ import { importBundle } from './bundle/import'
 import { writeBundle } from './bundle/write'
 import { createDefinitions } from './definitions'
 import { family, placeAt, stretches } from './family'
+import { eraseSession, rekey, sharersOf } from './erase'
 import { createFollow } from './follow'
 import { forkSession } from './fork'
 import { input } from './input'
@@ -14,9 +15,11 @@ import { createListener } from './listen'
 import { createFollowLive } from './live'
 import { createNotifier } from './notify'
 import { readEvents, readHead } from './read'
+import { retain } from './retention'
 import { createSession, heads, listSessions, sessionInfo } from './sessions'
 import { createSharingLog } from './sharing'
 import { stalled } from './stalled'
+import { createVault, type Vault } from './vault'
 import { verify } from './verify'
 
 export interface ClientLogOptions {
@@ -24,29 +27,35 @@ export interface ClientLogOptions {
   listen?: boolean
   /** How often followers look of themselves. */
   pollMs?: number
+  /** Holds the owner's keys; without it encrypted sessions can neither be made nor read. */
+  vault?: Vault
 }
 
 /** `close` ends all following, sends what is left to tell, and ends the pool. */
-export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: ClientLogOptions = {}): ClientLog {
+export function createClientLog(
+  pool: Pool,
+  { listen = true, pollMs = 1000, vault = createVault(pool, null) }: ClientLogOptions = {},
+): ClientLog {
   const definitions = createDefinitions(pool)
   const notifier = createNotifier(pool)
   const listener = listen ? createListener(pool) : null
-  const following = createFollow(pool, listener, pollMs)
-  const live = createFollowLive(pool, listener, pollMs)
+  const following = createFollow(pool, vault, listener, pollMs)
+  const live = createFollowLive(pool, vault, listener, pollMs)
 
   return {
     putDefinition: (space, definition) => definitions.put(space, definition),
     definition: (space, hash) => definitions.get(space, hash),
-    create: (ref, by, session) => createSession(pool, ref, by, session),
-    fork: (parent, seq, child, by, options) => forkSession(pool, parent, seq, child, by, options),
-    placeAt: (ref, seq) => placeAt(pool, ref, seq),
+    create: (ref, by, session) => createSession(pool, vault, definitions, ref, by, session),
+    fork: (parent, seq, child, by, options) => forkSession(pool, vault, definitions, parent, seq, child, by, options),
+    placeAt: (ref, seq) => placeAt(pool, vault, ref, seq),
     stretches: (ref) => stretches(pool, ref),
-    family: (ref) => family(pool, ref),
+    family: (ref) => family(pool, vault, ref),
     async input(ref, by, key, event) {
       const result = await input(
         pool,
+        vault,
         definitions,
-        (bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
+        (bytes, mediaType) => writeBlob(pool, vault, ref, bytes, mediaType),
         ref,
         by,
         key,
@@ -55,25 +64,33 @@ export function createClientLog(pool: Pool, { listen = true, pollMs = 1000 }: Cl
       if (result.status === 'appended' || result.status === 'arrived_late') notifier.notify(ref.session)
       return result
     },
-    info: (ref) => sessionInfo(pool, ref),
-    list: (space, options) => listSessions(pool, space, options),
+    info: (ref) => sessionInfo(pool, vault, ref),
+    list: (space, options) => listSessions(pool, vault, space, options),
     read: (ref, { from = 1, to = Number.MAX_SAFE_INTEGER, limit = 1000 } = {}) =>
-      readEvents(pool, ref, from, Math.min(to, from + limit - 1)),
+      readEvents(pool, vault, ref, from, Math.min(to, from + limit - 1)),
     async tail(ref, count) {
       const head = await readHead(pool, ref)
-      return head === null ? [] : readEvents(pool, ref, Math.max(1, head - count + 1), head)
+      return head === null ? [] : readEvents(pool, vault, ref, Math.max(1, head - count + 1), head)
     },
     follow: (ref, options) => following.follow(ref, options),
     stalled: (ref) => stalled(pool, ref),
     followLive: (ref, options) => live.followLive(ref, options),
-    readBlob: (ref, hash) => readBlob(pool, ref, hash),
-    writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
+    readBlob: (ref, hash) => readBlob(pool, vault, ref, hash),
+    writeBlob: (ref, bytes, mediaType) => writeBlob(pool, vault, ref, bytes, mediaType),
+    sharers: (ref) => sharersOf(pool, ref),
+    async erase(ref, by, why) {
+      const erased = await eraseSession(pool, vault, ref, by, why)
+      if (erased.status === 'erased') notifier.notify(ref.session)
+      return erased
+    },
+    rekey: (space, onProgress) => rekey(pool, vault.keyring, space, onProgress),
+    retain: (space, options) => retain(pool, vault, space, options),
     verify: (ref, options) => verify(pool, ref, options),
     heads: (space, after, limit) => heads(pool, space, after, limit),
     exportBundle: (ref, onProgress) => writeBundle(pool, ref, onProgress),
     importBundle: (space, bytes, options) => importBundle(pool, space, bytes, options),
     async adopt(ref, by, why) {
-      const result = await adopt(pool, ref, by, why)
+      const result = await adopt(pool, vault, ref, by, why)
       if (result.status === 'adopted') notifier.notify(ref.session)
       return result
     },

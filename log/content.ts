@@ -7,10 +7,11 @@ import { SavefileError } from '../contract/errors'
 import { VERSIONS, type EventType, type NewEvent } from '../contract/events'
 import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES } from '../contract/limits'
 import { normaliseText } from '../contract/text'
+import { eventSlot, type Sealer } from './vault'
 
 export type WriteBlob = (bytes: Uint8Array, mediaType: string) => Promise<BlobRef>
 
-/** An event as the append functions take it: the payload is the JSON text that will be stored, verbatim. */
+/** An event as the append functions take it: the payload is the JSON text that will be stored, verbatim, or what it is sealed as. */
 export interface Prepared {
   type: EventType
   v: number
@@ -18,8 +19,9 @@ export interface Prepared {
 }
 
 /** @throws SavefileError `too_large` */
-export function prepare(event: NewEvent): Prepared {
-  const payload = JSON.stringify(event.payload)
+export function prepare(event: NewEvent, sealer: Sealer | null): Prepared {
+  const plain = JSON.stringify(event.payload)
+  const payload = sealer?.text(eventSlot(event.type), plain) ?? plain
   const bytes = Buffer.byteLength(payload)
   if (bytes > MAX_PAYLOAD_BYTES)
     throw new SavefileError(

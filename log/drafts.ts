@@ -7,6 +7,7 @@ import type { Close } from '../contract/next-step'
 import type { Claimed, DraftClaim, Owner } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import { query, queryRow } from './pool'
+import { deltaSlot, type Vault } from './vault'
 
 const millis = (us: number | null): number => Math.max(1, Math.ceil((us ?? 0) / 1000))
 
@@ -64,13 +65,14 @@ export async function claimDraft(
 
 export async function finishDraft(
   pool: Pool,
+  vault: Vault,
   writeBlob: WriteBlob,
   ref: SessionRef,
   step: string,
   token: string,
   event: NewEvent,
 ): Promise<'finished' | 'refused'> {
-  const { type, v, payload } = prepare(await externalise(event, writeBlob))
+  const { type, v, payload } = prepare(await externalise(event, writeBlob), await vault.sealer(ref))
   const row = await queryRow<{ status: 'finished' | 'refused' }>(
     pool,
     'select savefile.finish_draft($1, $2, $3, $4, $5, $6, $7) as status',
@@ -126,16 +128,23 @@ export async function closeDrafts(
 }
 
 /** What the present attempt of each step has streamed: text and reasoning in the order they came, a tool's output as text. */
-export async function partial(pool: Pool, ref: SessionRef, steps: readonly string[]): Promise<Map<string, Block[]>> {
-  const rows = await query<{ step: string; kind: string; body: string }>(
+export async function partial(
+  pool: Pool,
+  vault: Vault,
+  ref: SessionRef,
+  steps: readonly string[],
+): Promise<Map<string, Block[]>> {
+  const rows = await query<{ step: string; token: string; n: number; kind: string; body: string }>(
     pool,
-    `select x.step, x.kind, x.body from savefile.drafts d
+    `select x.step, x.token, x.n, x.kind, x.body from savefile.drafts d
      join savefile.draft_deltas x on x.space_id = d.space_id and x.session_id = d.session_id and x.step = d.step and x.token = d.token
      where d.space_id = $1 and d.session_id = $2 and d.step = any ($3) order by x.step, x.n`,
     [ref.space, ref.session, steps],
   )
   const runs = new Map<string, { kind: string; bodies: string[] }[]>()
-  for (const { step, kind, body } of rows) {
+  for (const { kind, ...row } of rows) {
+    const { step } = row
+    const body = await vault.openOwn(ref, deltaSlot(row), row.body)
     const parts = runs.get(step) ?? []
     runs.set(step, parts)
     const last = parts.at(-1)

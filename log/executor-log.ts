@@ -1,5 +1,7 @@
 /** The log as executors use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
+import { SavefileError } from '../contract/errors'
+import type { SessionRef } from '../contract/ids'
 import type { BlobRef } from '../contract/blocks'
 import type { ExecutorLog } from '../contract/ports'
 import { REDUCER_VERSION } from '../contract/state'
@@ -11,6 +13,7 @@ import { look } from './look'
 import { createNotifier } from './notify'
 import { query } from './pool'
 import { readEvents } from './read'
+import { createVault, snapshotSlot, type Vault } from './vault'
 
 /** A holder that was silent for so long counts as gone. */
 export const DEFAULT_TTL_MS = 20_000
@@ -18,46 +21,59 @@ export const DEFAULT_TTL_MS = 20_000
 /** `end` sends what is left to tell followers; the pool stays its owner's. */
 export function createExecutorLog(
   pool: Pool,
-  { ttlMs = DEFAULT_TTL_MS }: { ttlMs?: number } = {},
+  { ttlMs = DEFAULT_TTL_MS, vault = createVault(pool, null) }: { ttlMs?: number; vault?: Vault } = {},
 ): ExecutorLog & { end(): Promise<void> } {
   const definitions = createDefinitions(pool)
+  const keepBlob = (ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef> =>
+    writeBlob(pool, vault, ref, bytes, mediaType)
   const notifier = createNotifier(pool)
 
   return {
     claim: (ref, owner, options) => claimSession(pool, ttlMs, ref, owner, options?.takeover ?? false),
-    look: (ref, epoch, after) => look(pool, ttlMs, ref, epoch, after),
+    look: (ref, epoch, after) => look(pool, vault, ttlMs, ref, epoch, after),
     async append(ref, epoch, expectedHead, events, outlook, evidence = []) {
-      const appended = await append(pool, ref, { epoch, head: expectedHead, events, outlook }, evidence)
+      const appended = await append(pool, vault, ref, { epoch, head: expectedHead, events, outlook }, evidence)
       if (appended.status === 'appended') notifier.notify(ref.session)
       return appended
     },
     setOutlook: (ref, epoch, outlook, head) => setOutlook(pool, ref, epoch, outlook, head),
     close: (ref, epoch, closes) => closeDrafts(pool, ref, epoch, closes),
     async saveSnapshot(ref, seq, state) {
+      const sealer = await vault.sealer(ref)
+      const text = JSON.stringify(state)
       await query(pool, 'select savefile.save_snapshot($1, $2, $3, $4, $5)', [
         ref.space,
         ref.session,
         REDUCER_VERSION,
         seq,
-        JSON.stringify(state),
+        sealer?.text(snapshotSlot(REDUCER_VERSION, seq), text) ?? text,
       ])
     },
     claimDraft: (ref, epoch, step, options) => claimDraft(pool, ttlMs, ref, epoch, step, options),
     finishDraft: (ref, step, token, event) =>
-      finishDraft(pool, (bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType), ref, step, token, event),
+      finishDraft(pool, vault, (bytes, mediaType) => keepBlob(ref, bytes, mediaType), ref, step, token, event),
     async finishAndAppend(ref, finish, what) {
-      const write = (bytes: Uint8Array, mediaType: string): Promise<BlobRef> => writeBlob(pool, ref, bytes, mediaType)
-      const appended = await finishAndAppend(pool, write, ref, finish, what)
+      const write = (bytes: Uint8Array, mediaType: string): Promise<BlobRef> => keepBlob(ref, bytes, mediaType)
+      const appended = await finishAndAppend(pool, vault, write, ref, finish, what)
       if (appended.status === 'appended') notifier.notify(ref.session)
       return appended
     },
     releaseDraft: (ref, step, token, why) => releaseDraft(pool, ref, step, token, why),
     beat: (held) => beat(pool, held),
-    partial: (ref, steps) => partial(pool, ref, steps),
-    events: (ref, from) => readEvents(pool, ref, from, Number.MAX_SAFE_INTEGER),
+    partial: (ref, steps) => partial(pool, vault, ref, steps),
+    async events(ref, from) {
+      const events = await readEvents(pool, vault, ref, from, Number.MAX_SAFE_INTEGER)
+      const locked = events.find((event) => event.locked)
+      if (!locked?.locked) return events
+      const { seq, kid } = locked
+      throw new SavefileError(locked.locked, `Event ${seq} of session ${ref.session} cannot be read here.`, {
+        seq,
+        kid,
+      })
+    },
     definition: (space, hash) => definitions.get(space, hash),
-    readBlob: (ref, hash) => readBlob(pool, ref, hash),
-    writeBlob: (ref, bytes, mediaType) => writeBlob(pool, ref, bytes, mediaType),
+    readBlob: (ref, hash) => readBlob(pool, vault, ref, hash),
+    writeBlob: keepBlob,
     end: () => notifier.close(),
   }
 }

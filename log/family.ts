@@ -3,29 +3,33 @@ import type { Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
 import type { Place, SessionInfo, Stretch } from '../contract/ports'
 import { query } from './pool'
-import { SESSION_COLUMNS, toInfo, type SessionRow } from './sessions'
+import { SESSION_COLUMNS, withTitle, type SessionRow } from './sessions'
+import { eventSlot, type Vault } from './vault'
 
 /** A folder is set where a stretch begins (created, forked): the newest that names one counts. Costs the same at any seq. */
-export async function placeAt(pool: Pool, ref: SessionRef, seq: number): Promise<Place | null> {
-  const [row] = await query<{ hash: string | null; definition: string | null }>(
+/** @throws SavefileError `key_missing`, `key_destroyed` where that stretch is encrypted, and cannot be read here or anywhere */
+export async function placeAt(pool: Pool, vault: Vault, ref: SessionRef, seq: number): Promise<Place | null> {
+  const [row] = await query<{ hash: string | null; definition: string | null; encrypted: boolean | null }>(
     pool,
-    `select (select hash from savefile.read_events($1, $2, $3, $3, 1)) as hash, savefile.definition_at($1, $2, $3) as definition`,
+    `select (select hash from savefile.read_events($1, $2, $3, $3, 1)) as hash, savefile.definition_at($1, $2, $3) as definition,
+       (select kid is not null from savefile.sessions where space_id = $1 and session_id = $2) as encrypted`,
     [ref.space, ref.session, seq],
   )
   if (!row || row.hash === null || row.definition === null) return null
-  const begins = await query<{ payload: Buffer }>(
+  const begins = await query<{ type: string; payload: Buffer }>(
     pool,
-    `select e.payload from savefile.lineage l
+    `select e.type, e.payload from savefile.lineage l
      join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq = l.lo
      where l.space_id = $1 and l.session_id = $2 and l.lo <= $3 order by l.lo desc`,
     [ref.space, ref.session, seq],
   )
   let workFolder: string | null = null
-  for (const { payload } of begins) {
-    workFolder = (JSON.parse(payload.toString('utf8')) as { workFolder?: string }).workFolder ?? null
+  for (const { type, payload } of begins) {
+    const text = await vault.openText(ref.space, eventSlot(type), payload.toString('utf8'))
+    workFolder = (JSON.parse(text) as { workFolder?: string }).workFolder ?? null
     if (workFolder !== null) break
   }
-  return { hash: row.hash, definition: row.definition, workFolder }
+  return { hash: row.hash, definition: row.definition, workFolder, encrypted: row.encrypted ?? false }
 }
 
 export async function stretches(pool: Pool, ref: SessionRef): Promise<Stretch[]> {
@@ -40,7 +44,7 @@ export async function stretches(pool: Pool, ref: SessionRef): Promise<Stretch[]>
 }
 
 /** Up by the parents, then down by the forks: each an indexed step (`offset 0`: never a join with all sessions). */
-export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]> {
+export async function family(pool: Pool, vault: Vault, ref: SessionRef): Promise<SessionInfo[]> {
   const rows = await query<SessionRow & Record<string, unknown>>(
     pool,
     `with recursive up as (
@@ -63,5 +67,5 @@ export async function family(pool: Pool, ref: SessionRef): Promise<SessionInfo[]
      order by down.depth, fork_seq, created_at, session_id`,
     [ref.space, ref.session],
   )
-  return rows.map(toInfo)
+  return Promise.all(rows.map((row) => withTitle(vault, row)))
 }

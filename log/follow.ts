@@ -10,6 +10,7 @@ import type { Listener } from './listen'
 import { EVENTS_CHANNEL } from './notify'
 import { isUnreachable, query } from './pool'
 import { readHead, readPage } from './read'
+import type { Vault } from './vault'
 
 interface Follower {
   ref: SessionRef
@@ -26,7 +27,7 @@ export interface Follow {
 const RETRY_MS = { first: 100, last: 2_000 }
 
 /** `listener` null: only by polling. */
-export function createFollow(pool: Pool, listener: Listener | null, pollMs: number): Follow {
+export function createFollow(pool: Pool, vault: Vault, listener: Listener | null, pollMs: number): Follow {
   const followers = new Set<Follower>()
   const ended = new AbortController()
   let poll: NodeJS.Timeout | undefined
@@ -111,7 +112,7 @@ export function createFollow(pool: Pool, listener: Listener | null, pollMs: numb
         woken = false
         let page: StoredEvent[]
         try {
-          page = await readPage(pool, ref, follower.next)
+          page = await readPage(pool, vault, ref, follower.next)
           retryMs = RETRY_MS.first
         } catch (error) {
           if (!isUnreachable(error)) throw error

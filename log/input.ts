@@ -9,6 +9,8 @@ import type { InputEvent, InputResult, Principal } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import type { Definitions } from './definitions'
 import { query, queryRow } from './pool'
+import { refuseQueues } from './sessions'
+import { eventSlot, type Sealer, type Vault } from './vault'
 
 interface Row {
   status: Exclude<InputResult['status'], 'arrived_late'> | 'definition_not_found'
@@ -20,9 +22,10 @@ interface Row {
 const KEY = /^[^\p{Cc}\p{Cs}]{1,200}$/u
 const ACTOR = /^user:[\x21-\x7e]{1,200}$/
 
-/** @throws SavefileError `invalid_input`, `too_large`, `definition_not_found` */
+/** @throws SavefileError `invalid_input`, `too_large`, `definition_not_found`, `blob_not_found`, `key_missing`, `key_destroyed` */
 export async function input(
   pool: Pool,
+  vault: Vault,
   definitions: Definitions,
   writeBlob: WriteBlob,
   ref: SessionRef,
@@ -31,8 +34,9 @@ export async function input(
   event: InputEvent,
 ): Promise<InputResult> {
   checkInput(by, key, event)
-  if (event.type === 'tool_finished' && !(await isDeferred(pool, definitions, ref, event.payload.call)))
+  if (event.type === 'tool_finished' && !(await isDeferred(pool, vault, definitions, ref, event.payload.call)))
     return { status: 'call_not_found' }
+  await touchBlobs(pool, ref, event)
   let stored: NewEvent
   try {
     stored = await externalise<NewEvent>(event, writeBlob)
@@ -41,7 +45,10 @@ export async function input(
     if (errorCode(error) === 'session_not_found') return { status: 'session_not_found' }
     throw error
   }
-  const row = await append(pool, ref, by, key, stored)
+  const sealer = await vault.sealer(ref)
+  if (sealer && event.type === 'definition_changed')
+    await refuseQueues(definitions, ref.space, event.payload.definition)
+  const row = await append(pool, sealer, ref, by, key, stored)
   switch (row.status) {
     case 'definition_not_found':
       throw new SavefileError(
@@ -54,15 +61,22 @@ export async function input(
       return { status: row.status, seq: row.seq ?? 0, head: row.head ?? 0 }
     case 'already_resolved':
       if (stored.type === 'tool_finished' && (await isOurs(pool, ref, row.seq ?? 0)))
-        return late(pool, ref, by, key, stored.payload)
+        return late(pool, sealer, ref, by, key, stored.payload)
       return { status: row.status, seq: row.seq ?? 0 }
     default:
       return { status: row.status }
   }
 }
 
-function append(pool: Pool, ref: SessionRef, by: Principal, key: string, event: NewEvent): Promise<Row> {
-  const { type, v, payload } = prepare(event)
+function append(
+  pool: Pool,
+  sealer: Sealer | null,
+  ref: SessionRef,
+  by: Principal,
+  key: string,
+  event: NewEvent,
+): Promise<Row> {
+  const { type, v, payload } = prepare(event, sealer)
   return queryRow<Row & Record<string, unknown>>(
     pool,
     'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
@@ -93,12 +107,13 @@ async function isOurs(pool: Pool, ref: SessionRef, seq: number): Promise<boolean
 /** L8: evidence, never a second result. */
 async function late(
   pool: Pool,
+  sealer: Sealer | null,
   ref: SessionRef,
   by: Principal,
   key: string,
   { call, tool, outcome, blocks }: Payload<'tool_finished'>,
 ): Promise<InputResult> {
-  const row = await append(pool, ref, by, key, {
+  const row = await append(pool, sealer, ref, by, key, {
     type: 'result_arrived_late',
     payload: { call, tool, outcome, blocks },
   })
@@ -106,6 +121,28 @@ async function late(
     return { status: 'arrived_late', seq: row.seq ?? 0, head: row.head ?? 0 }
   if (row.status === 'idempotency_conflict' || row.status === 'session_not_found') return { status: row.status }
   throw new Error(`a late result was answered with ${row.status}`)
+}
+
+/** What was stored before, perhaps long ago, is protected from retention until the event is there. */
+async function touchBlobs(pool: Pool, ref: SessionRef, event: InputEvent): Promise<void> {
+  const blocks = 'blocks' in event.payload ? event.payload.blocks : []
+  const hashes = blocks.flatMap((block) => ('blob' in block && block.blob ? [block.blob.hash] : []))
+  if (hashes.length === 0) return
+  const { missing } = await queryRow<{ missing: string[] }>(
+    pool,
+    'select savefile.touch_blobs($1, $2, $3) as missing',
+    [ref.space, ref.session, hashes],
+  )
+  const [hash] = missing
+  if (hash !== undefined)
+    throw new SavefileError(
+      'blob_not_found',
+      `Session ${ref.session} refers to no blob ${hash}. Send the file itself.`,
+      {
+        ...ref,
+        hash,
+      },
+    )
 }
 
 function checkInput(by: Principal, key: string, event: InputEvent): void {
@@ -148,19 +185,26 @@ function checkSize(event: InputEvent): void {
  * Whether the definition that the call's answer ran under says that somebody else finishes it. Of any other tool an executor has the
  * result, or will: a person's would let the tool run after its result is in the log.
  */
-async function isDeferred(pool: Pool, definitions: Definitions, ref: SessionRef, call: string): Promise<boolean> {
+async function isDeferred(
+  pool: Pool,
+  vault: Vault,
+  definitions: Definitions,
+  ref: SessionRef,
+  call: string,
+): Promise<boolean> {
   const due = /^[^:]+:(\d+)\.\d+$/.exec(call)?.[1]
   if (due === undefined) return false
-  const rows = await query<{ payload: Buffer }>(
+  const rows = await query<{ payload: Buffer; type: string }>(
     pool,
-    `select e.payload from savefile.lineage l
+    `select e.payload, e.type from savefile.lineage l
      join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = $3 and e.seq between l.lo and l.hi
      where l.space_id = $1 and l.session_id = $2`,
     [ref.space, ref.session, `x:model@${due}`],
   )
-  const stored = rows[0]?.payload
-  if (!stored) return false
-  const answer = JSON.parse(stored.toString('utf8')) as Partial<Payload<'model_answered'>>
+  const [row] = rows
+  if (!row) return false
+  const text = await vault.openText(ref.space, eventSlot(row.type), row.payload.toString('utf8'))
+  const answer = JSON.parse(text) as Partial<Payload<'model_answered'>>
   const block = answer.blocks?.find((b) => b.type === 'tool_call' && b.call === call)
   if (block?.type !== 'tool_call' || !answer.manifest) return false
   return toolNamed(await definitions.get(ref.space, answer.manifest.definition), block.name)?.deferred ?? false

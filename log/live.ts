@@ -7,6 +7,7 @@ import type { SessionRef } from '../contract/ids'
 import type { Delta, DeltaSink } from '../contract/ports'
 import type { Listener } from './listen'
 import { query } from './pool'
+import { createVault, deltaSlot, type Vault } from './vault'
 
 const LIVE_CHANNEL = 'savefile_live'
 const FLUSH_MS = 100
@@ -14,25 +15,31 @@ const FLUSH_MS = 100
 const KEPT_CHARS = 8 * 1024 * 1024
 
 /** `add` never waits; `flush` resolves once what was added is readable; a failure loses text, and nothing else. */
-export function createDeltaWriter(pool: Pool): DeltaSink & { close(): Promise<void> } {
+export function createDeltaWriter(pool: Pool, vault = createVault(pool, null)): DeltaSink & { close(): Promise<void> } {
   let buffer: Delta[] = []
   let chars = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
 
+  async function bodyOf(delta: Delta): Promise<string> {
+    // A raw NUL has no place in a text column; the event's own text is normalised and counted elsewhere.
+    const body = delta.body.replaceAll('\0', '\uFFFD')
+    const sealer = await vault.sealer(delta.ref)
+    return sealer?.text(deltaSlot(delta), body) ?? body
+  }
+
   async function write(deltas: Delta[]): Promise<void> {
-    const values = [
-      deltas.map(({ ref }) => ref.space),
-      deltas.map(({ ref }) => ref.session),
-      deltas.map(({ step }) => step),
-      deltas.map(({ token }) => token),
-      deltas.map(({ n }) => n),
-      deltas.map(({ kind }) => kind),
-      // A raw NUL has no place in a text column; the event's own text is normalised and counted elsewhere.
-      deltas.map(({ body }) => body.replaceAll('\0', '\uFFFD')),
-      LIVE_CHANNEL,
-    ]
     try {
+      const values = [
+        deltas.map(({ ref }) => ref.space),
+        deltas.map(({ ref }) => ref.session),
+        deltas.map(({ step }) => step),
+        deltas.map(({ token }) => token),
+        deltas.map(({ n }) => n),
+        deltas.map(({ kind }) => kind),
+        await Promise.all(deltas.map(bodyOf)),
+        LIVE_CHANNEL,
+      ]
       await pool.query(`select savefile.write_deltas($1, $2, $3, $4, $5, $6, $7), pg_notify($8, '')`, values)
     } catch {
       // Live text is lost without harm.
@@ -81,7 +88,7 @@ export interface FollowLive {
 }
 
 /** `listener` null: only by polling. */
-export function createFollowLive(pool: Pool, listener: Listener | null, pollMs: number): FollowLive {
+export function createFollowLive(pool: Pool, vault: Vault, listener: Listener | null, pollMs: number): FollowLive {
   const watched = new Map<string, Watched>()
   const ended = new AbortController()
   let poll: NodeJS.Timeout | undefined
@@ -125,10 +132,13 @@ export function createFollowLive(pool: Pool, listener: Listener | null, pollMs: 
       cursors.map(({ token }) => token),
       cursors.map(({ n }) => n),
     ])
-    for (const { space_id, session_id, step, token, n, kind, body } of rows) {
+    for (const row of rows) {
+      const { space_id, session_id, step, token, n, kind } = row
       const session = watched.get(`${space_id}/${session_id}`)
       if (!session) continue
       advance(session.streams, { step, token, n })
+      const body = await vault.openOwn(session.ref, deltaSlot(row), row.body).catch(() => null)
+      if (body === null) continue // whoever lacks the key sees no live text
       for (const push of session.queues) push({ ref: session.ref, step, token, n, kind, body })
     }
   }

@@ -5,6 +5,8 @@ import type { SessionRef } from '../contract/ids'
 import type { DraftRow, Evidence, Look, Outlook } from '../contract/ports'
 import { REDUCER_VERSION, type State } from '../contract/state'
 import { query } from './pool'
+import { errorCode } from '../contract/errors'
+import { eventSlot, snapshotSlot, type Vault } from './vault'
 
 /** Rows of several kinds in the same columns: sql/000004.sql says which holds what. */
 interface Row {
@@ -25,6 +27,7 @@ interface Row {
 /** `p_after` null: from the newest snapshot that this code's reducer can read. */
 export async function look(
   pool: Pool,
+  vault: Vault,
   ttlMs: number,
   ref: SessionRef,
   epoch: number,
@@ -38,52 +41,62 @@ export async function look(
     REDUCER_VERSION,
     ttlMs * 1000,
   ])
+  const open = (slot: string, text: string): Promise<string> => vault.openText(ref.space, slot, text)
   let session: { head: number; outlook: Outlook; now: number } | null = null
   let snapshot: { seq: number; state: State } | null = null
   const events: StoredEvent[] = []
   const drafts: DraftRow[] = []
   const evidence: Evidence[] = []
-  for (const row of rows) {
-    switch (row.kind) {
-      case 'x':
-        return { status: row.a as 'session_not_found' | 'stale_epoch' }
-      case 's':
-        session = { head: row.seq, outlook: { state: row.a as Outlook['state'], dueAt: row.n }, now: row.at }
-        break
-      case 'p':
-        snapshot = { seq: row.seq, state: JSON.parse(row.body) as State }
-        break
-      case 'e':
-        events.push({
-          seq: row.seq,
-          session: row.e,
-          type: row.a,
-          v: row.n ?? 0,
-          at: row.at,
-          actor: row.b,
-          key: row.c,
-          kid: row.d,
-          payload: row.body,
-          prevHash: row.f,
-          hash: row.g,
-        })
-        break
-      case 'd':
-        drafts.push({
-          step: row.a,
-          state: row.b as DraftRow['state'],
-          token: row.c,
-          attempt: row.seq,
-          epoch: row.n ?? 0,
-          fresh: row.f === 'fresh',
-          outcome: row.d as DraftRow['outcome'],
-          type: row.e as DraftRow['type'],
-          payload: row.body,
-        })
-        break
-      case 'l':
-        evidence.push({ call: row.a, token: row.b, payload: row.body })
+  try {
+    for (const row of rows) {
+      switch (row.kind) {
+        case 'x':
+          return { status: row.a as 'session_not_found' | 'stale_epoch' }
+        case 's':
+          session = { head: row.seq, outlook: { state: row.a as Outlook['state'], dueAt: row.n }, now: row.at }
+          break
+        case 'p':
+          snapshot = {
+            seq: row.seq,
+            state: JSON.parse(await open(snapshotSlot(REDUCER_VERSION, row.seq), row.body)) as State,
+          }
+          break
+        case 'e':
+          events.push({
+            seq: row.seq,
+            session: row.e,
+            type: row.a,
+            v: row.n ?? 0,
+            at: row.at,
+            actor: row.b,
+            key: row.c,
+            kid: row.d,
+            payload: row.d === null ? row.body : await open(eventSlot(row.a), row.body),
+            prevHash: row.f,
+            hash: row.g,
+          })
+          break
+        case 'd':
+          drafts.push({
+            step: row.a,
+            state: row.b as DraftRow['state'],
+            token: row.c,
+            attempt: row.seq,
+            epoch: row.n ?? 0,
+            fresh: row.f === 'fresh',
+            outcome: row.d as DraftRow['outcome'],
+            type: row.e as DraftRow['type'],
+            payload: row.body && (await open(eventSlot(row.e), row.body)),
+          })
+          break
+        case 'l':
+          evidence.push({ call: row.a, token: row.b, payload: await open(eventSlot('tool_finished'), row.body) })
+      }
     }
+  } catch (error) {
+    const why = errorCode(error)
+    if (!session || (why !== 'key_missing' && why !== 'key_destroyed')) throw error
+    return { status: 'locked', why, ...session }
   }
   if (!session) throw new Error('look gave no session row')
   return { status: 'ok', ...session, snapshot, events, drafts, evidence }

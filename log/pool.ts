@@ -105,6 +105,20 @@ export function asSavefileError(error: unknown, pool?: Pick<Pool, 'options'>): u
   // What the database refuses to take from whoever comes without our client.
   if (code === '22023' && (error as Error).message.startsWith('savefile: '))
     return new SavefileError('invalid_input', (error as Error).message.slice('savefile: '.length), {}, { cause: error })
+  if (code === '22P02' && / type json/.test((error as Error).message))
+    return new SavefileError(
+      'forbidden',
+      'By a token an encrypted session is read, not written to: what is sealed cannot be checked. Use a connection of the space.',
+      {},
+      { cause: error },
+    )
+  if (code === 'SFKEY')
+    return new SavefileError(
+      'key_missing',
+      'This session is encrypted, and this process does not have its owner key: nothing was written. Set SAVEFILE_KEY_FILE (or SAVEFILE_KEY, SAVEFILE_KEYRING) as its owner does.',
+      {},
+      { cause: error },
+    )
   if ((code === '42883' || code === '3F000' || code === '42P01') && /\bsavefile\./.test((error as Error).message))
     return new SavefileError(
       'database_older',

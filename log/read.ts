@@ -3,12 +3,14 @@ import type { Pool } from 'pg'
 import type { StoredEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import { query } from './pool'
+import type { Vault } from './vault'
 
 const PAGE_EVENTS = 1000
 /** Of payload, so that a thousand large events do not meet in memory. */
 const PAGE_BYTES = 8 * 1024 * 1024
-/** At most, in UTF-8. */
-const BYTES_PER_CHAR = 3
+/** At most, in UTF-8, or as a third more of base64; and what an envelope adds to an event, at most. */
+const BYTES_PER_CHAR = 4
+const ENVELOPE_CHARS = 100
 
 interface Row {
   seq: number
@@ -41,6 +43,7 @@ const toEvent = ({ seq, session_id, type, v, at, actor, key, kid, payload, prev_
 /** Events from `from`, at most up to `to`: one page, at least one event where there is one. */
 export async function readPage(
   pool: Pool,
+  vault: Vault,
   ref: SessionRef,
   from: number,
   to = Number.MAX_SAFE_INTEGER,
@@ -50,25 +53,37 @@ export async function readPage(
     'select * from savefile.read_events($1, $2, $3, $4, $5)',
     [ref.space, ref.session, from, Math.min(to, from + PAGE_EVENTS - 1), PAGE_BYTES],
   )
-  return rows.map(toEvent)
+  return vault.openEvents(ref.space, rows.map(toEvent))
 }
 
 /** Page by page; memory does not grow with the log. */
-export async function* pages(pool: Pool, ref: SessionRef, from: number, to: number): AsyncGenerator<StoredEvent[]> {
+export async function* pages(
+  pool: Pool,
+  vault: Vault,
+  ref: SessionRef,
+  from: number,
+  to: number,
+): AsyncGenerator<StoredEvent[]> {
   for (let next = from; next <= to;) {
-    const page = await readPage(pool, ref, next, to)
+    const page = await readPage(pool, vault, ref, next, to)
     if (page.length === 0) return
     yield page
     next = (page.at(-1)?.seq ?? to) + 1
     // Neither limit was reached: the log ended here. Saves the commonest reader (a step that reads what is new) a second, empty page.
-    const chars = page.reduce((sum, event) => sum + event.payload.length, 0)
+    const chars = page.reduce((sum, event) => sum + event.payload.length + ENVELOPE_CHARS, 0)
     if (page.length < PAGE_EVENTS && chars * BYTES_PER_CHAR < PAGE_BYTES) return
   }
 }
 
-export async function readEvents(pool: Pool, ref: SessionRef, from: number, to: number): Promise<StoredEvent[]> {
+export async function readEvents(
+  pool: Pool,
+  vault: Vault,
+  ref: SessionRef,
+  from: number,
+  to: number,
+): Promise<StoredEvent[]> {
   const events: StoredEvent[] = []
-  for await (const page of pages(pool, ref, from, to)) events.push(...page)
+  for await (const page of pages(pool, vault, ref, from, to)) events.push(...page)
   return events
 }
 

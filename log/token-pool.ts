@@ -22,6 +22,8 @@ const WRITES = new RegExp(
     'create_session',
     'fork_session',
     'put_blob',
+    'touch_blobs',
+    'erase_session',
     'put_definition',
     'grant_session',
     'revoke_grant',

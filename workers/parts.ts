@@ -9,9 +9,11 @@ import { goingOn } from '../activities/go-on'
 import { RunningSteps } from '../activities/running-steps'
 import { Lru, type CachedState } from '../activities/session-cache'
 import type { Profile, SessionActivities } from '../contract/activities'
+import type { Keyring } from '../contract/keys'
 import type { Provider, Tool } from '../contract/ports'
 import { createExecutorLog } from '../log/executor-log'
 import { createDeltaWriter } from '../log/live'
+import { createVault } from '../log/vault'
 import { createAnthropic } from '../providers/anthropic/provider'
 import { createOpenAIChat } from '../providers/openai-chat/provider'
 import { costUsdMicros } from '../providers/prices'
@@ -40,11 +42,13 @@ export function createParts(
   pool: Pool,
   ttlMs: number,
   keys: ProviderKeys,
+  keyring: Keyring | null,
   tools: ReadonlyMap<string, Tool>,
   warn: (what: string, error: unknown) => void,
 ): Parts {
-  const log = createExecutorLog(pool, { ttlMs })
-  const deltas = createDeltaWriter(pool)
+  const vault = createVault(pool, keyring)
+  const log = createExecutorLog(pool, { ttlMs, vault })
+  const deltas = createDeltaWriter(pool, vault)
   const states = new Lru<CachedState>(CACHED_STATES)
   const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
   const providers = createProviders(keys)

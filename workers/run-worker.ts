@@ -10,6 +10,7 @@ import { nudge } from '../client/nudge'
 import type { ReconcileActivities } from '../contract/activities'
 import type { DueLog } from '../contract/ports'
 import { createDueLog } from '../log/due'
+import { openKeyring } from '../log/keyring'
 import { checkSchema } from '../log/migrate'
 import { createPool } from '../log/pool'
 import { FAILURE_CONVERTER, workflowSource } from './bundle'
@@ -52,7 +53,8 @@ async function work(
   const pool = createPool(settings.databaseUrl, { max: settings.maxConnections })
   try {
     await checkSchema(pool)
-    const parts = createParts(pool, settings.ttlMs, settings.providers, settings.tools, warn)
+    const keyring = await openKeyring(settings.keys)
+    const parts = createParts(pool, settings.ttlMs, settings.providers, keyring, settings.tools, warn)
     const due = createDueLog(pool, { ttlMs: settings.ttlMs })
     try {
       while (!stop.aborted) {

@@ -7,6 +7,7 @@ import { DEFAULT_TASK_QUEUE, type Profile } from '../contract/activities'
 import { SavefileError } from '../contract/errors'
 import type { Tool } from '../contract/ports'
 import { PROFILES, RECONCILE } from '../contract/timing'
+import { takeKeySource, type KeySource } from '../log/keyring'
 import { builtinTools } from '../tools/builtin'
 import { hostOf } from '../tools/confinement'
 
@@ -24,6 +25,8 @@ export interface WorkerSettings {
   profileName: 'default' | 'fast'
   profile: Profile
   providers: ProviderKeys
+  /** Where the owner's keys are; null: encrypted sessions are left alone. */
+  keys: KeySource | null
   /** By name: the built-in ones, and the user's own. */
   tools: ReadonlyMap<string, Tool>
   name?: string
@@ -66,6 +69,7 @@ export function readSettings(
     profileName,
     profile: { ...PROFILES[profileName], ...overrides },
     providers: readProviders(env),
+    keys: takeKeySource(env),
     tools: toolsByName([...builtinTools(hostOf(env)), ...own.tools]),
     ...(env.SAVEFILE_WORKER_NAME ? { name: env.SAVEFILE_WORKER_NAME } : {}),
     ...(env.SAVEFILE_WORKFLOW_BUNDLE ? { workflowBundle: env.SAVEFILE_WORKFLOW_BUNDLE } : {}),

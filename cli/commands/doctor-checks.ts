@@ -9,6 +9,7 @@ import { isRunning, readStack } from '../../dev/stack-state'
 import { buildPlan } from '../../dev/temporal-build'
 import { cachedDownload } from '../../dev/temporal-download'
 import { SEARCH_ATTRIBUTES } from '../../dev/temporal-server'
+import { openKeyring, takeKeySource } from '../../log/keyring'
 import { checkSchema } from '../../log/migrate'
 import { createPool, query } from '../../log/pool'
 import { detectConfinement, hostOf } from '../../tools/confinement'
@@ -54,6 +55,7 @@ export async function* runChecks(env: Environment, folder: string): AsyncGenerat
     yield* temporal(addresses)
   }
   yield keys(env)
+  yield await ownerKey(env)
   yield await confinement(env)
   yield embeddedPostgres()
   yield temporalProgram(env)
@@ -198,6 +200,19 @@ function keys(env: Environment): Check {
     status: 'note',
     says,
     todo: 'For a real model set ANTHROPIC_API_KEY, or OPENAI_API_KEY (and OPENAI_BASE_URL), where the worker runs.',
+  }
+}
+
+async function ownerKey(env: Environment): Promise<Check> {
+  const name = 'owner key'
+  try {
+    const keyring = await openKeyring(takeKeySource({ ...env }))
+    if (keyring) return { name, status: 'ok', says: `${keyring.owner}: encrypted sessions can be made and read here` }
+    const todo = 'For sessions that can be erased: savefile key new > key-file, and SAVEFILE_KEY_FILE.'
+    return { name, status: 'note', says: 'none set here: sessions are in clear', todo }
+  } catch (error) {
+    if (errorCode(error) !== 'setup_failed') throw error
+    return { name, status: 'missing', says: 'set, and cannot be used', todo: (error as Error).message }
   }
 }
 

@@ -27,6 +27,7 @@ interface ForkCliOptions {
   queue?: string
   workFolder?: string
   open?: ForkRequest['open']
+  encrypted?: boolean
 }
 
 const FOLDERS = ['copy', 'worktree', 'share'] as const
@@ -61,6 +62,8 @@ function addFork(program: Command, cli: Cli): void {
         .choices(['rule', 'rerun'])
         .default('rule'),
     )
+    .option('--encrypted', 'keep what it adds under a key of its own (default: as its parent)')
+    .option('--no-encrypted', 'keep what it adds in clear')
     .action(async (what: string, options: ForkCliOptions) => {
       const { out } = cli
       const { prefix, at } = sessionAt(what)
@@ -81,7 +84,7 @@ function addFork(program: Command, cli: Cli): void {
 }
 
 async function requestOf(options: ForkCliOptions, cli: Cli): Promise<ForkRequest> {
-  const { id: session, title, label = [], definition, provider, model, queue, workFolder, open } = options
+  const { id: session, title, label = [], definition, provider, model, queue, workFolder, open, encrypted } = options
   const labels = label.map((pair) => {
     const [, name, value] = /^([^=]+)=(.*)$/s.exec(pair) ?? []
     if (name !== undefined && value !== undefined) return [name, value]
@@ -95,6 +98,7 @@ async function requestOf(options: ForkCliOptions, cli: Cli): Promise<ForkRequest
     title,
     open,
     queue,
+    encrypted,
     ...(labels.length > 0 ? { labels: Object.fromEntries(labels) as Record<string, string> } : {}),
     ...(definition ? { definition: await (await import('../definition-file.js')).readDefinition(definition) } : {}),
     ...(model === undefined ? {} : { model: { name: model, ...(provider ? { provider: providerOf(provider) } : {}) } }),

@@ -19,6 +19,7 @@ export const STATE: Readonly<Record<Shown, Colour>> = {
   waiting_approval: 'yellow',
   waiting_result: 'cyan',
   newer_worker: 'magenta',
+  locked: 'magenta',
   closed: 'dim',
   inert: 'dim',
   stub: 'dim',

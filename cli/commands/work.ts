@@ -14,6 +14,7 @@ interface DefinitionOptions {
   provider?: string
   workFolder?: string
   title?: string
+  encrypted?: boolean
 }
 
 export function addWorkCommands(program: Command, cli: Cli): void {
@@ -28,6 +29,7 @@ function definitionOptions(command: Command): Command {
     .option('--provider <name>', 'anthropic or openai-chat (any compatible server); else by the key that is set')
     .option('--work-folder <folder>', 'what the file tools are confined to (default: this folder)')
     .option('--title <title>', 'what people call the session')
+    .option('--encrypted', 'keep its content under a key of its own, which savefile erase destroys')
 }
 
 async function definitionFrom(options: DefinitionOptions, cli: Cli): Promise<DefinitionInput> {
@@ -51,8 +53,13 @@ async function newSession(
   cli: Cli,
 ): Promise<string> {
   const workFolder = options.workFolder ?? cli.folder
-  const { title } = options
-  const info = await client.create({ definition, workFolder, ...(title ? { title } : {}) })
+  const { title, encrypted } = options
+  const info = await client.create({
+    definition,
+    workFolder,
+    ...(title ? { title } : {}),
+    ...(encrypted ? { encrypted } : {}),
+  })
   return info.session
 }
 

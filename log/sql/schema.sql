@@ -7,8 +7,13 @@ table savefile.blob_refs, owner savefile_owner
   session_id text not null
   hash text not null
   seq bigint not null default 0
+  touched_at bigint not null default savefile.now_us()
+  known boolean not null default false
+  constraint blob_refs_blob FOREIGN KEY (space_id, hash) REFERENCES savefile.blobs(space_id, hash)
   constraint blob_refs_pkey PRIMARY KEY (space_id, session_id, hash)
+  CREATE INDEX blob_refs_doubtful ON savefile.blob_refs USING btree (space_id, session_id) WHERE (NOT known)
   CREATE INDEX blob_refs_of_blob ON savefile.blob_refs USING btree (space_id, hash)
+  CREATE TRIGGER sealed AFTER INSERT ON savefile.blob_refs REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_clear_rows() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
   policy trusted permissive for r to savefile_backup, savefile_writer using true
@@ -64,6 +69,7 @@ unlogged table savefile.draft_deltas, owner savefile_owner
   kind text not null
   body text not null
   constraint draft_deltas_pkey PRIMARY KEY (space_id, session_id, step, token, n)
+  CREATE TRIGGER sealed AFTER INSERT ON savefile.draft_deltas REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_clear_rows() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
   policy trusted permissive for r to savefile_backup, savefile_writer using true
@@ -90,6 +96,8 @@ table savefile.drafts, owner savefile_owner (fillfactor=50)
   constraint drafts_size CHECK ((octet_length(payload) <= 4194304))
   constraint drafts_state CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'closed'::text])))
   CREATE INDEX drafts_born ON savefile.drafts USING btree (space_id, session_id, born)
+  CREATE TRIGGER sealed_insert AFTER INSERT ON savefile.drafts FOR EACH ROW WHEN ((new.payload IS NOT NULL)) EXECUTE FUNCTION savefile.refuse_clear_payload() -- enabled: O
+  CREATE TRIGGER sealed_update AFTER UPDATE OF payload ON savefile.drafts FOR EACH ROW WHEN ((new.payload IS NOT NULL)) EXECUTE FUNCTION savefile.refuse_clear_payload() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
   policy trusted permissive for r to savefile_backup, savefile_writer using true
@@ -123,6 +131,7 @@ table savefile.events, owner savefile_owner
   constraint events_size CHECK ((octet_length(payload) <= 4194304))
   CREATE INDEX events_children ON savefile.events USING btree (space_id, session_id, seq) WHERE (type = 'child_started'::text)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.events FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
+  CREATE TRIGGER own_key AFTER INSERT ON savefile.events FOR EACH ROW WHEN (((new.kid IS NOT NULL) AND (new.type = ANY (ARRAY['session_created'::text, 'forked'::text])))) EXECUTE FUNCTION savefile.own_key() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
   policy trusted permissive for r to savefile_backup, savefile_writer using true
@@ -135,6 +144,7 @@ table savefile.evidence, owner savefile_owner
   token text not null
   payload bytea not null
   constraint evidence_pkey PRIMARY KEY (space_id, session_id, call, token)
+  CREATE TRIGGER sealed AFTER INSERT OR UPDATE ON savefile.evidence FOR EACH ROW EXECUTE FUNCTION savefile.refuse_clear_payload() -- enabled: O
   grants savefile_backup=r savefile_writer=r
 
 table savefile.grants, owner savefile_owner
@@ -162,6 +172,7 @@ table savefile.lineage, owner savefile_owner
   lo bigint not null
   hi bigint not null
   constraint lineage_pkey PRIMARY KEY (space_id, session_id, lo)
+  CREATE INDEX lineage_shared ON savefile.lineage USING btree (space_id, src) WHERE (src <> session_id)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.lineage FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
@@ -213,6 +224,22 @@ table savefile.session_definitions, owner savefile_owner
   policy trusted permissive for r to savefile_backup, savefile_writer using true
   grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
 
+table savefile.session_keys, owner savefile_owner
+  space_id text not null
+  kid text not null
+  session_id text not null
+  owner text not null
+  wrapped bytea
+  created_at bigint not null
+  destroyed_at bigint
+  constraint session_keys_destroyed CHECK (((wrapped IS NULL) OR (destroyed_at IS NULL)))
+  constraint session_keys_pkey PRIMARY KEY (space_id, kid)
+  CREATE INDEX session_keys_of_session ON savefile.session_keys USING btree (space_id, session_id)
+  row level security
+  policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (( SELECT savefile.token_reach() AS token_reach) ? session_id)))
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
+  grants savefile_backup=r savefile_member=r savefile_reader=r savefile_writer=r
+
 table savefile.sessions, owner savefile_owner (fillfactor=60)
   space_id text not null
   session_id text not null
@@ -240,9 +267,11 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   custody text not null default 'live'::text
   custody_seq bigint not null default 0
   compacted_from text
+  kid text
+  erased boolean not null default false
   constraint sessions_custody CHECK ((custody = ANY (ARRAY['live'::text, 'inert'::text, 'stub'::text, 'arriving'::text])))
   constraint sessions_pkey PRIMARY KEY (space_id, session_id)
-  constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text])))
+  constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text, 'locked'::text])))
   CREATE INDEX sessions_children ON savefile.sessions USING btree (space_id, parent_id) WHERE (parent_id IS NOT NULL)
   CREATE INDEX sessions_compactions ON savefile.sessions USING btree (space_id, compacted_from) WHERE (compacted_from IS NOT NULL)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
@@ -262,6 +291,7 @@ table savefile.snapshots, owner savefile_owner
   seq bigint not null
   state text not null
   constraint snapshots_pkey PRIMARY KEY (space_id, session_id, reducer_version, seq)
+  CREATE TRIGGER sealed AFTER INSERT ON savefile.snapshots REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_clear_rows() -- enabled: O
   grants savefile_backup=r savefile_writer=r
 
 table savefile.tokens, owner savefile_owner
@@ -302,11 +332,27 @@ CREATE OR REPLACE FUNCTION savefile.add_event(p_space text, p_session text, p_se
 AS $function$
 declare
   h bytea;
+  sealed text;
+  own text;
 begin
+  if substring(p_payload from 1 for 7) = 'sealed:'::bytea then sealed := savefile.sealed_kid(p_payload); end if;
+  if p_type not in ('session_created', 'forked') then
+    select x.kid into own from savefile.sessions x where x.space_id = p_space and x.session_id = p_session;
+    if sealed is distinct from own and (sealed is not null or p_type not in ('granted', 'revoked', 'custody_taken', 'session_closed', 'key_destroyed')) then
+      perform savefile.refuse_clear(p_session);
+    end if;
+  elsif sealed is not null then
+    perform from savefile.session_keys x where x.space_id = p_space and x.kid = sealed and x.session_id = p_session and x.wrapped is not null;
+    if not found then perform savefile.refuse_clear(p_session); end if;
+  end if;
   insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
-  values (p_space, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, null, p_payload, p_prev,
-    savefile.event_hash(p_prev, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, null, p_payload))
+  values (p_space, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, sealed, p_payload, p_prev,
+    savefile.event_hash(p_prev, p_session, p_seq, p_type, p_v, p_at, p_actor, p_key, sealed, p_payload))
   returning hash into h;
+  if sealed is not null and p_type in ('session_created', 'forked') then
+    -- The row was made with the hash of an event in clear.
+    update savefile.sessions x set kid = sealed, head_hash = h where x.space_id = p_space and x.session_id = p_session;
+  end if;
   return h;
 end $function$
 -- grants 
@@ -414,8 +460,9 @@ begin
       actor := case when p_types[i] in ('model_answered', 'model_failed') then 'agent'
         when p_types[i] in ('tool_finished', 'result_arrived_late') then 'tool:' || p_tools[i] else 'system' end;
       if many then
+        if s.kid is distinct from savefile.sealed_kid(body) then perform savefile.refuse_clear(p_session); end if;
         prevs := prevs || h;
-        h := savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, null, body);
+        h := savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, s.kid, body);
         hashes := hashes || h;
         types := types || p_types[i];
         versions := versions || version;
@@ -439,7 +486,7 @@ begin
 
   if many and head > s.head then
     insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
-    select p_space, p_session, s.head + u.i, u.type, u.v, event_at, u.actor, u.key, null, u.payload, u.prev_hash, u.hash
+    select p_space, p_session, s.head + u.i, u.type, u.v, event_at, u.actor, u.key, s.kid, u.payload, u.prev_hash, u.hash
     from unnest(types, versions, actors, keys, bodies, prevs, hashes) with ordinality u (type, v, actor, key, payload, prev_hash, hash, i);
   end if;
   -- Live text stays until the next answer of its session, so that who reads it sees its end.
@@ -832,6 +879,58 @@ AS $function$
   order by y.seq desc limit 1
 $function$
 -- grants savefile_member=X savefile_reader=X savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.erase_session(p_space text, p_session text, p_actor text, p_v integer, p_closed_v integer, p_why text, OUT status text, OUT seq bigint, OUT head bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+  event_at bigint; h bytea;
+  k text;
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  head := s.head;
+  if s.kid is null then status := 'not_encrypted'; return; end if;
+  k := savefile.structural_key('key_destroyed', s.kid);
+  status := 'erased';
+  seq := savefile.own_seq(p_space, p_session, k);
+  -- A copy that does not go on here takes no event: its key goes all the same.
+  if seq is null and s.custody <> 'live' then
+    update savefile.sessions x set title = null, erased = true where x.space_id = p_space and x.session_id = p_session;
+  elsif seq is null then
+    event_at := greatest(savefile.now_us(), s.head_at);
+    h := s.head_hash;
+    if not s.closed then
+      head := head + 1;
+      h := savefile.add_event(p_space, p_session, head, h, event_at, 'session_closed', p_closed_v, p_actor, 'x:closed', '{}');
+    end if;
+    head := head + 1;
+    seq := head;
+    h := savefile.add_event(p_space, p_session, seq, h, event_at, 'key_destroyed', p_v, p_actor, k,
+      convert_to('{"kid":' || to_json(s.kid) || case when p_why is null then '' else ',"why":' || to_json(p_why) end || '}', 'UTF8'));
+    -- A new epoch: whoever executes it learns that it is no longer theirs.
+    update savefile.sessions x set
+      head = erase_session.head, head_hash = h, head_at = event_at, updated_at = event_at, title = null, erased = true,
+      closed = true, state = 'idle', due_at = null, epoch = x.epoch + 1, owner_cluster = null, owner_run = null
+    where x.space_id = p_space and x.session_id = p_session;
+  end if;
+  update savefile.session_keys x set wrapped = null, destroyed_at = coalesce(x.destroyed_at, savefile.now_us())
+  where x.space_id = p_space and x.kid = s.kid;
+  delete from savefile.drafts x where x.space_id = p_space and x.session_id = p_session;
+  delete from savefile.evidence x where x.space_id = p_space and x.session_id = p_session;
+  delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session;
+  -- Its blobs are nobody's any more: retention drops them.
+  update savefile.blob_refs x set known = false, touched_at = 0 where x.space_id = p_space and x.session_id = p_session;
+  -- A fork's snapshots are under its own key, and hold what it inherited.
+  delete from savefile.snapshots x where x.space_id = p_space and x.session_id in (
+    select p_session union all select l.session_id from savefile.lineage l where l.space_id = p_space and l.src = p_session and l.src <> l.session_id);
+end $function$
+-- grants savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.event_hash(prev_hash bytea, session_id text, seq bigint, type text, v integer, at bigint, actor text, key text, kid text, payload bytea)
  RETURNS bytea
@@ -1608,6 +1707,21 @@ begin
 end $function$
 -- grants savefile_member=X
 
+CREATE OR REPLACE FUNCTION savefile.member_erase_session(p_space text, p_session text, p_actor text, p_v integer, p_closed_v integer, p_why text, OUT status text, OUT seq bigint, OUT head bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+begin
+  select * into m from savefile.may(p_space, p_session, array['own']);
+  if not m.there then status := 'session_not_found'; return; end if;
+  select e.status, e.seq, e.head into status, seq, head from savefile.erase_session(p_space, p_session, m.actor, p_v, p_closed_v, p_why) e;
+end $function$
+-- grants savefile_member=X
+
 CREATE OR REPLACE FUNCTION savefile.member_fork_session(p_space text, p_parent text, p_seq bigint, p_hash bytea, p_child text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
  RETURNS text
  LANGUAGE plpgsql
@@ -1787,6 +1901,18 @@ begin
 end $function$
 -- grants savefile_member=X
 
+CREATE OR REPLACE FUNCTION savefile.member_touch_blobs(p_space text, p_session text, p_hashes text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if not (savefile.may(p_space, p_session, array['extend', 'approve'])).there then return '{}'; end if;
+  return savefile.touch_blobs(p_space, p_session, p_hashes);
+end $function$
+-- grants savefile_member=X
+
 CREATE OR REPLACE FUNCTION savefile.new_grant()
  RETURNS text
  LANGUAGE sql
@@ -1812,6 +1938,16 @@ AS $function$
 $function$
 -- grants savefile_member=X savefile_reader=X savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.own_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  update savefile.sessions x set kid = new.kid where x.space_id = new.space_id and x.session_id = new.session_id and x.kid is null;
+  return null;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.own_seq(p_space text, p_session text, p_key text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -1834,10 +1970,15 @@ declare
 begin
   select x.head + 1 into next from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for key share;
   if not found then return null; end if;
-  insert into savefile.blobs (space_id, hash, media_type, created_at, content)
-  values (p_space, name, p_media_type, savefile.now_us(), p_content) on conflict do nothing;
+  loop
+    insert into savefile.blobs (space_id, hash, media_type, created_at, content)
+    values (p_space, name, p_media_type, savefile.now_us(), p_content) on conflict do nothing;
+    perform from savefile.blobs x where x.space_id = p_space and x.hash = name for key share;
+    exit when found;
+  end loop;
   -- The event that needs it comes after the reference: never below the next seq.
-  insert into savefile.blob_refs (space_id, session_id, hash, seq) values (p_space, p_session, name, next) on conflict do nothing;
+  insert into savefile.blob_refs (space_id, session_id, hash, seq, touched_at) values (p_space, p_session, name, next, savefile.now_us())
+  on conflict (space_id, session_id, hash) do update set touched_at = excluded.touched_at;
   return name;
 end $function$
 -- grants savefile_writer=X
@@ -1854,6 +1995,19 @@ declare
 begin
   insert into savefile.definitions (space_id, hash, body) values (p_space, name, bytes) on conflict do nothing;
   return name;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.put_session_key(p_space text, p_session text, p_kid text, p_owner text, p_wrapped bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if p_kid !~ '^[a-z0-9]{16,64}$' or octet_length(p_wrapped) not between 1 and 8192 then raise exception 'savefile: no key'; end if;
+  insert into savefile.session_keys (space_id, kid, session_id, owner, wrapped, created_at)
+  values (p_space, p_kid, p_session, p_owner, p_wrapped, savefile.now_us());
 end $function$
 -- grants savefile_writer=X
 
@@ -1918,6 +2072,55 @@ begin
 end $function$
 -- grants 
 
+CREATE OR REPLACE FUNCTION savefile.refuse_clear(p_session text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'savefile: session % is encrypted, and this was not with its key', p_session using errcode = 'SFKEY';
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.refuse_clear_payload()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  session_kid text;
+begin
+  select x.kid into session_kid from savefile.sessions x where x.space_id = new.space_id and x.session_id = new.session_id;
+  if session_kid is distinct from savefile.sealed_kid(new.payload) then perform savefile.refuse_clear(new.session_id); end if;
+  return null;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.refuse_clear_rows()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  clear text;
+begin
+  if tg_table_name = 'snapshots' then
+    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
+    where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.state, 'UTF8')) limit 1;
+  elsif tg_table_name = 'draft_deltas' then
+    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
+    where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.body, 'UTF8')) limit 1;
+  else
+    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
+    join savefile.blobs b on b.space_id = n.space_id and b.hash = n.hash
+    where x.kid is not null and (b.media_type <> 'application/vnd.savefile.sealed' or substring(b.content from 1 for 4) <> '\x53464501'::bytea)
+      -- What it inherits from a parent in clear is what it is.
+      and not exists (
+        select from savefile.lineage l join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = n.hash
+        where l.space_id = n.space_id and l.session_id = n.session_id and l.src <> n.session_id) limit 1;
+  end if;
+  if clear is not null then perform savefile.refuse_clear(clear); end if;
+  return null;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.refuse_to_extend()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1937,6 +2140,130 @@ AS $function$
   update savefile.drafts x set beat_at = null, released = p_why
   where x.space_id = p_space and x.session_id = p_session and x.step = p_step and x.token = p_token and x.state = 'running'
 $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.retain_blobs(p_space text, p_grace bigint, p_limit integer, p_dry boolean, OUT blobs integer, OUT bytes bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  candidates text[];
+begin
+  if p_dry then
+    select count(*), coalesce(sum(octet_length(x.content)), 0) into blobs, bytes from savefile.blobs x
+    where x.space_id = p_space and x.created_at < savefile.now_us() - p_grace
+      and not exists (select from savefile.blob_refs r where r.space_id = x.space_id and r.hash = x.hash);
+    return;
+  end if;
+  select array_agg(c.hash) into candidates from (
+    select x.hash from savefile.blobs x
+    where x.space_id = p_space and x.created_at < savefile.now_us() - p_grace
+      and not exists (select from savefile.blob_refs r where r.space_id = x.space_id and r.hash = x.hash)
+    order by x.hash limit p_limit for update skip locked) c;
+  with gone as (
+    delete from savefile.blobs x
+    where x.space_id = p_space and x.hash = any (candidates)
+      and not exists (select from savefile.blob_refs r where r.space_id = x.space_id and r.hash = x.hash)
+    returning octet_length(x.content) as size)
+  select count(*), coalesce(sum(size), 0) into blobs, bytes from gone;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.retain_references(p_space text, p_session text, p_head bigint, p_grace bigint, p_found text[], p_lost text[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s_head bigint; n integer;
+begin
+  select x.head into s_head from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for update;
+  update savefile.blob_refs x set known = true where x.space_id = p_space and x.session_id = p_session and x.hash = any (p_found);
+  if s_head is distinct from p_head then return 0; end if;
+  perform from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.state = 'running';
+  if found then return 0; end if;
+  delete from savefile.blob_refs x
+  where x.space_id = p_space and x.session_id = p_session and x.hash = any (p_lost) and not x.known and x.touched_at < savefile.now_us() - p_grace;
+  get diagnostics n = row_count;
+  return n;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.retain_rows(p_space text, p_what text, p_grace bigint, p_reducer integer, p_limit integer, p_dry boolean)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  before bigint := savefile.now_us() - p_grace;
+  n integer := 0; m integer;
+  c record;
+begin
+  if p_what = 'drafts' then
+    if p_dry then
+      select count(*) into n from savefile.drafts d join savefile.sessions s using (space_id, session_id)
+      where s.space_id = p_space and s.updated_at < before and (s.closed or (s.state = 'idle' and s.due_at is null and d.born < s.finished_seq));
+      return n;
+    end if;
+    for c in
+      select s.session_id, s.closed, s.finished_seq from savefile.sessions s
+      where s.space_id = p_space and s.updated_at < before and (s.closed or (s.state = 'idle' and s.due_at is null))
+        and exists (select from savefile.drafts d where d.space_id = s.space_id and d.session_id = s.session_id and (s.closed or d.born < s.finished_seq))
+      order by s.session_id limit 100 for no key update of s skip locked
+    loop
+      if not c.closed then
+        update savefile.sessions x set epoch = x.epoch + 1, owner_cluster = null, owner_run = null
+        where x.space_id = p_space and x.session_id = c.session_id;
+      end if;
+      delete from savefile.drafts d where d.ctid = any (array(
+        select y.ctid from savefile.drafts y
+        where y.space_id = p_space and y.session_id = c.session_id and (c.closed or y.born < c.finished_seq) limit p_limit - n));
+      get diagnostics m = row_count;
+      n := n + m;
+      exit when n >= p_limit;
+    end loop;
+    return n;
+  elsif p_what = 'deltas' then
+    if p_dry then
+      select count(*) into n from savefile.draft_deltas x join savefile.sessions s using (space_id, session_id)
+      where s.space_id = p_space and s.updated_at < before and not exists (
+        select from savefile.drafts d where d.space_id = x.space_id and d.session_id = x.session_id and d.step = x.step and d.state = 'running');
+      return n;
+    end if;
+    delete from savefile.draft_deltas x where x.ctid = any (array(
+      select y.ctid from savefile.draft_deltas y join savefile.sessions s using (space_id, session_id)
+      where s.space_id = p_space and s.updated_at < before and not exists (
+        select from savefile.drafts d where d.space_id = y.space_id and d.session_id = y.session_id and d.step = y.step and d.state = 'running')
+      limit p_limit));
+  elsif p_what = 'snapshots' then
+    if p_dry then
+      select count(*) into n from savefile.snapshots x where x.space_id = p_space and x.reducer_version < p_reducer;
+      return n;
+    end if;
+    delete from savefile.snapshots x where x.ctid = any (array(
+      select y.ctid from savefile.snapshots y where y.space_id = p_space and y.reducer_version < p_reducer limit p_limit));
+  elsif p_what = 'keys' then
+    if p_dry then
+      select count(*) into n from savefile.session_keys x
+      where x.space_id = p_space and x.created_at < before
+        and not exists (select from savefile.sessions s where s.space_id = x.space_id and s.session_id = x.session_id and s.kid = x.kid);
+      return n;
+    end if;
+    delete from savefile.session_keys x where x.ctid = any (array(
+      select y.ctid from savefile.session_keys y
+      where y.space_id = p_space and y.created_at < before
+        and not exists (select from savefile.sessions s where s.space_id = y.space_id and s.session_id = y.session_id and s.kid = y.kid)
+      limit p_limit));
+  else
+    raise exception 'savefile: nothing of that name is dropped';
+  end if;
+  get diagnostics n = row_count;
+  return n;
+end $function$
 -- grants savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.revoke_grant(p_space text, p_session text, p_actor text, p_grant text, OUT status text, OUT seq bigint)
@@ -1978,6 +2305,20 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.rewrap_key(p_space text, p_kid text, p_was text, p_owner text, p_wrapped bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  if octet_length(p_wrapped) not between 1 and 8192 then raise exception 'savefile: no key'; end if;
+  update savefile.session_keys x set owner = p_owner, wrapped = p_wrapped
+  where x.space_id = p_space and x.kid = p_kid and x.owner = p_was and x.destroyed_at is null;
+  return found;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.save_snapshot(p_space text, p_session text, p_reducer integer, p_seq bigint, p_state text)
  RETURNS void
  LANGUAGE plpgsql
@@ -1990,6 +2331,21 @@ begin
   on conflict do nothing;
 end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.sealed_kid(p_text bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+declare
+  head bytea;
+begin
+  if substring(p_text from 1 for 7) is distinct from 'sealed:'::bytea then return null; end if;
+  head := decode(encode(substring(p_text from 8 for 136), 'escape'), 'base64');
+  if substring(head from 1 for 4) <> '\x53464501'::bytea then raise exception 'savefile: not an envelope'; end if;
+  return encode(substring(head from 6 for get_byte(head, 4)), 'escape');
+end $function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.set_outlook(p_space text, p_session text, p_epoch bigint, p_head bigint, p_state text, p_due bigint)
  RETURNS void
@@ -2209,6 +2565,30 @@ begin
   return (select h.space_id from savefile.holder(current_setting('savefile.token', true)) h);
 end $function$
 -- grants savefile_member=X savefile_reader=X
+
+CREATE OR REPLACE FUNCTION savefile.touch_blobs(p_space text, p_session text, p_hashes text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  held text[];
+  next bigint;
+begin
+  select x.head + 1 into next from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for key share;
+  with readable as materialized (
+    select distinct r.hash from savefile.lineage l
+    join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = any (p_hashes) and r.seq <= l.hi
+    where l.space_id = p_space and l.session_id = p_session)
+  select array_agg(b.hash) into held from (
+    select x.hash from savefile.blobs x join readable using (hash) where x.space_id = p_space order by x.hash for key share of x) b;
+  insert into savefile.blob_refs (space_id, session_id, hash, seq, touched_at)
+  select p_space, p_session, h, next, savefile.now_us() from unnest(held) h order by h
+  on conflict (space_id, session_id, hash) do update set touched_at = excluded.touched_at;
+  return array(select h from unnest(p_hashes) h where h <> all (coalesce(held, '{}')));
+end $function$
+-- grants savefile_writer=X
 
 CREATE OR REPLACE FUNCTION savefile.whoami(OUT space_id text, OUT principal text, OUT rights text[])
  RETURNS record

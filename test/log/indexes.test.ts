@@ -34,11 +34,11 @@ beforeAll(async () => {
     insert into savefile.drafts (space_id, session_id, step, born, epoch, attempt, token, claimed_at, state)
       select 'default', 'fill' || i, 'model@' || s, s, 1, 1, 'a', 1, 'finished' from generate_series(1, 4000) i, generate_series(1, 5) s;
     insert into savefile.snapshots select 'default', 'fill' || i, 1, 3, '{}' from generate_series(1, 4000) i;
-    insert into savefile.blob_refs select 'default', 'fill' || i, 'sha256:' || i from generate_series(1, 4000) i;
     insert into savefile.blobs select 'default', 'sha256:' || i, 'x/y', 1, 'x' from generate_series(1, 4000) i;
     insert into savefile.grants (space_id, grant_id, session_id, seq, principal, rights, forks, granted_at, granted_by)
       select 'default', 'g' || i, 'fill' || i, 1, 'p' || i, '{read}', true, 1, 'a' from generate_series(1, 4000) i;
     insert into savefile.reach select 'default', 'fill' || i, 'g' || i from generate_series(1, 4000) i;
+    insert into savefile.blob_refs select 'default', 'fill' || i, 'sha256:' || i from generate_series(1, 4000) i;
     insert into savefile.definitions select 'default', 'sha256:' || i, '{}' from generate_series(1, 4000) i;
     insert into savefile.evidence select 'default', 'fill' || i, 'c', 't', '{}' from generate_series(1, 4000) i;
     insert into savefile.draft_deltas select 'default', 'fill' || i, 'model@1', 'a', n, 'text', 'x' from generate_series(1, 4000) i, generate_series(1, 3) n;

@@ -4,10 +4,12 @@ import { Client, type Pool } from 'pg'
 import { parseDefinition, type Definition } from '../../contract/definition'
 import type { NewEvent, Payload, StoredEvent } from '../../contract/events'
 import type { SessionRef } from '../../contract/ids'
+import type { Keyring } from '../../contract/keys'
 import type { ClientLog, ExecutorLog, InputEvent } from '../../contract/ports'
 import { createClientLog, type ClientLogOptions } from '../../log/client-log'
 import { createExecutorLog } from '../../log/executor-log'
 import { createPool } from '../../log/pool'
+import { createVault } from '../../log/vault'
 import { createDatabase, type TestDatabase } from '../support/database'
 
 export const ANN = { actor: 'user:ann' }
@@ -43,12 +45,17 @@ export interface TestLog {
   close(): Promise<void>
 }
 
-export async function openLog(options: ClientLogOptions = {}): Promise<TestLog> {
+/** With a keyring its sessions are encrypted. */
+export async function openLog({
+  keyring = null,
+  ...options
+}: ClientLogOptions & { keyring?: Keyring | null } = {}): Promise<TestLog> {
   const db = await createDatabase()
   const pool = createPool(db.writerUrl, { max: 20 })
-  const client = createClientLog(pool, options)
-  const executor = createExecutorLog(pool, { ttlMs: LONG_TTL_MS })
-  const impatient = createExecutorLog(pool, { ttlMs: 0 })
+  const vault = createVault(pool, keyring)
+  const client = createClientLog(pool, { vault, ...options })
+  const executor = createExecutorLog(pool, { ttlMs: LONG_TTL_MS, vault })
+  const impatient = createExecutorLog(pool, { ttlMs: 0, vault })
   const definition = await client.putDefinition('default', DEFINITION)
   return {
     db,
@@ -68,7 +75,7 @@ export async function openLog(options: ClientLogOptions = {}): Promise<TestLog> 
     },
     async begin(name = `s${randomUUID().slice(0, 8)}`) {
       const ref = { space: 'default', session: name }
-      expect(await client.create(ref, ANN, { definition })).toEqual({ status: 'created' })
+      expect(await client.create(ref, ANN, { definition, encrypted: keyring !== null })).toEqual({ status: 'created' })
       expect(await client.input(ref, ANN, 'first', say('go'))).toMatchObject({ status: 'appended', seq: 2 })
       expect(await executor.claim(ref, RUN)).toEqual({ status: 'claimed', epoch: 1 })
       return ref

@@ -1,0 +1,60 @@
+/** Ports and answers of encryption, erasure and retention (docs/erase.md). */
+
+/** Which data key: a wrapped key opens for this session and kid only. */
+export interface WrappedFor {
+  kid: string
+  session: string
+}
+
+/** `owner` names the owner's key that it is wrapped with. */
+export interface WrappedKey {
+  owner: string
+  wrapped: Uint8Array
+}
+
+/** Who holds the owner's keys: a file, the environment, or a key management service. Content never passes through it. */
+export interface Keyring {
+  /** The name of the key that wraps what is new. */
+  readonly owner: string
+  wrap(dataKey: Uint8Array, place: WrappedFor): Promise<WrappedKey>
+  /** Null where it does not have that owner's key. Throws where it cannot be asked just now. */
+  unwrap(key: WrappedKey, place: WrappedFor): Promise<Uint8Array | null>
+}
+
+/** A session that shares events with another, up to `sharedTo`. */
+export interface Sharer {
+  session: string
+  sharedTo: number
+}
+
+/** `seq`: of `key_destroyed`; null where the session does not go on here, and so takes no event. */
+export type Erased =
+  { status: 'erased'; seq: number | null; head: number } | { status: 'session_not_found' | 'not_encrypted' }
+
+/** Data keys by what became of them; `missing`: those that no key of this keyring opens. */
+export interface Rekeyed {
+  owner: string
+  rewrapped: number
+  already: number
+  missing: number
+}
+
+/** What retention dropped, or would drop. `kept`: references that could not be judged, since their session's content cannot be read here. */
+export interface Retained {
+  blobs: number
+  blobBytes: number
+  references: number
+  kept: number
+  drafts: number
+  deltas: number
+  snapshots: number
+  keys: number
+}
+
+export interface RetentionOptions {
+  /** Nothing younger is looked at. */
+  olderThanMs: number
+  /** Counts only. */
+  dryRun?: boolean
+  onProgress?: (sofar: Retained) => void
+}
