@@ -1,4 +1,6 @@
 /** Ports and answers of encryption, erasure and retention (docs/erase.md). */
+import type { SessionRef } from './ids'
+import type { Principal } from './ports'
 
 /** Which data key: a wrapped key opens for this session and kid only. */
 export interface WrappedFor {
@@ -57,4 +59,16 @@ export interface RetentionOptions {
   /** Counts only. */
   dryRun?: boolean
   onProgress?: (sofar: Retained) => void
+}
+
+/** The part of the client's log that is about keys, and about what nobody needs any more. */
+export interface KeyLog {
+  /** Who loses content with it when it is erased. */
+  sharers(ref: SessionRef): Promise<Sharer[]>
+  /** Destroys its key: nobody reads its content again, and the chain still verifies. Closes it. Again is the same. */
+  erase(ref: SessionRef, by: Principal, why?: string): Promise<Erased>
+  /** The data keys of a space under the keyring's current owner key. @throws SavefileError `key_missing` without a keyring */
+  rekey(space: string, onProgress?: (keys: number) => void): Promise<Rekeyed>
+  /** Drops what nothing refers to; loses every race with who writes. */
+  retain(space: string, options: RetentionOptions): Promise<Retained>
 }

@@ -18,7 +18,7 @@ import type {
   Usage,
 } from './events'
 import type { SessionRef } from './ids'
-import type { Erased, Rekeyed, Retained, RetentionOptions, Sharer } from './keys'
+import type { KeyLog } from './keys'
 import type { Close, PlannedEvent, StepResult } from './next-step'
 import type { State } from './state'
 
@@ -456,7 +456,7 @@ export interface VerifyOptions {
   onProgress?: (events: number) => void
 }
 
-export interface ClientLog {
+export interface ClientLog extends KeyLog {
   /** Stores a definition under its hash; the same bytes again are the same definition. */
   putDefinition(space: string, definition: Definition): Promise<string>
   definition(space: string, hash: string): Promise<Definition>
@@ -498,14 +498,6 @@ export interface ClientLog {
   followLive(ref: SessionRef, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>
   writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
-  /** Who loses content with it when it is erased. */
-  sharers(ref: SessionRef): Promise<Sharer[]>
-  /** Destroys its key: nobody reads its content again, and the chain still verifies. Closes it. Again is the same. */
-  erase(ref: SessionRef, by: Principal, why?: string): Promise<Erased>
-  /** The data keys of a space under the keyring's current owner key. @throws SavefileError `key_missing` without a keyring */
-  rekey(space: string, onProgress?: (keys: number) => void): Promise<Rekeyed>
-  /** Drops what nothing refers to; loses every race with who writes. */
-  retain(space: string, options: RetentionOptions): Promise<Retained>
   /** One streaming pass over the chain; memory does not grow. */
   verify(ref: SessionRef, options?: VerifyOptions): Promise<Verified>
   /** Ids in their order after `after`, with their heads: for whoever goes through all sessions of a space. */

@@ -517,3 +517,36 @@ test('many events in one append have the key too, each in its slot', async () =>
     await expect(executor.append(ref, 1, 15, more, RUNNING)).rejects.toMatchObject({ code: 'key_missing' })
   })
 })
+
+test('a result that somebody brings is judged by the call, which is read with the key', async () => {
+  const ref = await log.begin()
+  const manifest = { ...answer(ref, 2).payload.manifest, definition: log.definition }
+  const said = answer(ref, 2, ['wait', 'pay'], { manifest })
+  const [wait, pay] = [`${ref.session}:2.0`, `${ref.session}:2.1`]
+  const events = [said, started(wait, 'wait'), started(pay)]
+  expect(await log.executor.append(ref, 1, 2, events, RUNNING)).toMatchObject({ status: 'appended' })
+  expect(await log.client.input(ref, ANN, 'a', finished(pay))).toEqual({ status: 'call_not_found' })
+  expect(await log.client.input(ref, ANN, 'b', finished(wait, 'back', 'wait'))).toMatchObject({ status: 'appended' })
+})
+
+test('a compaction is sealed with a key of its own, its summary included', async () => {
+  const of = await full('weir')
+  const ref = named('short')
+  const checkpoint = {
+    lo: 1,
+    hi: 3,
+    blocks: [{ type: 'text' as const, text: 'weir summary' }],
+    method: 'given' as const,
+  }
+  const compaction = { session: of.session, lo: 1, hi: 3, checkpoint }
+  const made = { definition: log.definition, encrypted: true, title: 'weir short', compaction }
+  expect(await log.client.create(ref, ANN, made)).toEqual({ status: 'created' })
+  const kid = await kidOf(ref)
+  expect(kid).not.toBe(await kidOf(of))
+  expect((await stored(ref)).map((e) => [e['type'], e['kid']])).toEqual([
+    ['session_created', kid],
+    ['checkpoint_made', kid],
+  ])
+  expect(JSON.parse((await log.read(ref))[1]?.payload ?? '')).toMatchObject({ blocks: [{ text: 'weir summary' }] })
+  expect(await log.client.verify(ref)).toMatchObject({ ok: true, head: 2 })
+})
