@@ -60,7 +60,8 @@ beforeAll(async () => {
     await world.client.send(of(name).session, `${name}.`)
     return of(name).session
   }
-  const worker = await world.startWorker()
+  // On a busy machine a beat may be late: were it taken for gone, the reconciler would nudge, and the run would look between two gates.
+  const worker = await world.startWorker({ SAVEFILE_TTL_MS: '15000' })
 
   const before = await begin('BEFORE')
   gates.push(await holdStep(adminUrl, before, 'model@2'))
