@@ -18,6 +18,7 @@ import type { KnownEvent } from '../../contract/events'
 import { emptyState } from '../../contract/state'
 import { startScriptedModel, type ScriptedModel, type ScriptedModelOptions } from '../../dev/scripted-model/server'
 import { nodeArgs } from '../../dev/own-files'
+import { keyringOf } from '../../log/keyring'
 import { builtinSpecs } from '../../tools/builtin'
 import { createDatabase, type TestDatabase } from './database'
 import { scheduleId } from '../../workers/control'
@@ -59,6 +60,8 @@ export interface WorldOptions {
   databaseUrl?: string
   /** On another Postgres than the run's; dropped at `close`. */
   db?: TestDatabase
+  /** An owner key, which client and workers have: the sessions of this world are encrypted. */
+  ownerKey?: string
 }
 
 /** Looks until the fact holds, or fails naming it. */
@@ -76,7 +79,14 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const taskQueue = `test-${randomBytes(6).toString('hex')}`
   const model = await startScriptedModel({ script: options.script })
   const databaseUrl = options.databaseUrl ?? db.writerUrl
-  const client = await connect({ databaseUrl, temporal: { address: temporalAddress, taskQueue }, principal: 'tester' })
+  const { ownerKey } = options
+  const client = await connect({
+    databaseUrl,
+    temporal: { address: temporalAddress, taskQueue },
+    principal: 'tester',
+    keyring: ownerKey === undefined ? null : keyringOf(ownerKey, 'test'),
+    encrypted: ownerKey !== undefined,
+  })
   const folders: string[] = []
   const workers: WorkerProcess[] = []
 
@@ -99,6 +109,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         ANTHROPIC_BASE_URL: model.url,
         OPENAI_API_KEY: 'scripted',
         OPENAI_BASE_URL: `${model.url}/v1`,
+        ...(ownerKey === undefined ? {} : { SAVEFILE_KEY: ownerKey }),
         ...env,
       })
       workers.push(worker)
