@@ -72,10 +72,10 @@ async function confirmed(cli: Cli, session: string, sharers: readonly Sharer[]):
     )
   const ask = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await ask.question(`Erase ${session} for good? Type its id, or its first 4 characters: `, {
-      signal: cli.signal,
-    })
-    return answer.length >= 4 && session.startsWith(answer.trim())
+    const question = `Erase ${session} for good? Type its id, or its first 4 characters: `
+    const answer = (await ask.question(question, { signal: cli.signal })).trim()
+    // Spaces are no answer.
+    return answer.length >= Math.min(4, session.length) && session.startsWith(answer)
   } finally {
     ask.close()
   }
