@@ -11,7 +11,7 @@ export function describeCases(part: 1 | 2): void {
   )
   describe('every interleaving holds, and every state reaches a good end', () => {
     it.each(cases.filter((_, i) => i % HALVES === part - 1))('$name, $total faults', ({ name: _, ...scope }) => {
-      const { found, cut } = explore(makeModel(scope), { seconds: 55, ends: true })
+      const { found, cut } = explore(makeModel(scope), { seconds: 600, ends: true })
       const told = found.map((f) => [f.what, ...f.names, ...logText(f.world)].join('\n'))
       expect({ told, cut }).toEqual({ told: [], cut: false })
     })
