@@ -49,7 +49,7 @@ type Field = keyof typeof FIELDS
 
 /** One reader for all rows of a pass: nothing is allocated for a row but what is asked of it. */
 export class RowReader {
-  private row: Buffer = PREFIX
+  row: Buffer = PREFIX
   private readonly begins = new Int32Array(11)
   private readonly ends = new Int32Array(11)
   private scratch = Buffer.alloc(1024)
@@ -64,6 +64,15 @@ export class RowReader {
       at += length
       this.ends[i] = at
     }
+  }
+
+  /** Where a field begins and ends in `row`. */
+  begin(field: Field): number {
+    return this.begins[FIELDS[field]] as number
+  }
+
+  end(field: Field): number {
+    return this.ends[FIELDS[field]] as number
   }
 
   text(field: Field): string {

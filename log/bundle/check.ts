@@ -30,13 +30,16 @@ export async function checkBundle(
 ): Promise<CheckedBundle> {
   let header = { session: '', head: 0, hash: '' }
   const anchored = createAnchorCheck(anchors)
+  let hash = ''
+  const hashOfIt = (): string => hash
   let counts = { events: 0, sessions: 0, blobs: 0 }
   try {
     for await (const items of readBundle(packed, options))
       for (const item of items) {
         if (item.kind === 'event') {
-          const { session, seq, hash } = item.event
-          const why = anchored.event(session, seq, () => hash)
+          const { session, seq } = item.event
+          hash = item.event.hash
+          const why = anchored.event(session, seq, hashOfIt)
           if (why)
             return { ok: false, line: item.line, session, seq, why: `event ${seq} of session ${session}: ${why}` }
         } else if (item.kind === 'session' && item.part.whole) {
@@ -57,6 +60,6 @@ export async function checkBundle(
     }
     return { ok: false, line: line ?? null, session: session ?? null, seq: seq ?? null, why }
   }
-  const { session, head, hash } = header
-  return { ok: true, session, head, headHash: hash, ...counts, anchors: anchored.held() }
+  const { session, head } = header
+  return { ok: true, session, head, headHash: header.hash, ...counts, anchors: anchored.held() }
 }

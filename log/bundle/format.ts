@@ -84,8 +84,10 @@ export const DEFAULT_LIMITS: Readonly<BundleLimits> = {
 /** Types whose payload says under which definition the session runs from there on. */
 export const SETS_DEFINITION: ReadonlySet<string> = new Set(['session_created', 'forked', 'definition_changed'])
 
+const BLOB_NAME = Buffer.from('"sha256:')
+
 /** The blobs that a payload refers to. A quote inside a JSON string is escaped, so no text can look like this. */
 export function blobsIn(payload: Buffer): string[] {
-  if (!payload.includes('"sha256:')) return []
+  if (payload.indexOf(BLOB_NAME) < 0) return []
   return [...payload.toString('latin1').matchAll(/"hash"\s*:\s*"(sha256:[0-9a-f]{64})"/g)].map((m) => m[1] as string)
 }

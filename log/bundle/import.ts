@@ -39,7 +39,10 @@ export async function importBundle(
     const sink = new Sink(client, space)
     for await (const items of readBundle(bytes, { limits, onProgress })) {
       signal?.throwIfAborted()
-      for (const item of items) await sink.take(item)
+      for (const item of items) {
+        const pause = sink.take(item)
+        if (pause) await pause // most events only wait for the rest of their batch
+      }
     }
     await client.query('commit')
     return sink.imported()
@@ -70,14 +73,14 @@ class Sink {
     private readonly space: string,
   ) {}
 
-  async take(item: BundleItem): Promise<void> {
+  /** Null: there is nothing to wait for. */
+  take(item: BundleItem): Promise<unknown> | null {
     switch (item.kind) {
       case 'header':
         this.header = item.header
-        return
+        return null
       case 'definition':
-        await this.ask('select savefile.put_definition($1, $2)', [this.space, item.body])
-        return
+        return this.ask('select savefile.put_definition($1, $2)', [this.space, item.body])
       case 'session':
         this.line = item.line
         return this.begin(item.part, item.title, item.labels)
@@ -86,15 +89,14 @@ class Sink {
         return this.event(item.event)
       case 'blob':
         this.line = item.line
-        await this.ask('select savefile.import_blob($1, $2, $3, $4)', [
+        return this.ask('select savefile.import_blob($1, $2, $3, $4)', [
           this.space,
           item.sessions,
           item.mediaType,
           item.content,
         ])
-        return
       case 'end':
-        return
+        return null
     }
   }
 
@@ -144,19 +146,18 @@ class Sink {
       this.sessions.push({ session, status: 'present', custody: custody === 'arriving' ? 'inert' : custody, head })
   }
 
-  private async event(event: BundleEvent): Promise<void> {
+  private event(event: BundleEvent): Promise<void> | null {
     const { part, begun } = this.current as { part: SessionLine; begun: Begun }
-    if (begun.status === 'there') return
+    if (begun.status === 'there') return null
     if (begun.status === 'prefix' && event.seq <= begun.head) {
       if (event.seq === begun.head && event.hash !== begun.head_hash.toString('hex'))
         throw diverged(part.session, event.seq, this.line)
-      return
+      return null
     }
     this.batch.push(event)
     this.batchBytes += event.payload.length
-    const last = event.seq === part.to
-    if (last || this.batch.length >= BATCH_EVENTS || this.batchBytes >= BATCH_BYTES) await this.flush()
-    if (last) await this.finish(part, begun)
+    if (event.seq === part.to) return this.flush().then(() => this.finish(part, begun))
+    return this.batch.length >= BATCH_EVENTS || this.batchBytes >= BATCH_BYTES ? this.flush() : null
   }
 
   /** While the database writes a batch, the next one is read. */
@@ -169,14 +170,14 @@ class Sink {
     this.flying = this.ask('select savefile.import_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)', [
       this.space,
       batch[0]?.session,
-      batch.map((e) => e.type),
-      batch.map((e) => e.v),
-      batch.map((e) => e.at),
-      batch.map((e) => e.actor),
-      batch.map((e) => e.key),
-      batch.map((e) => e.kid ?? null),
-      batch.map((e) => e.definition ?? null),
-      batch.map((e) => e.payload.length),
+      textArray(batch, (e) => e.type),
+      numberArray(batch, (e) => e.v),
+      numberArray(batch, (e) => e.at),
+      textArray(batch, (e) => e.actor),
+      textArray(batch, (e) => e.key),
+      textArray(batch, (e) => e.kid),
+      textArray(batch, (e) => e.definition),
+      numberArray(batch, (e) => e.payload.length),
       Buffer.concat(batch.map((e) => e.payload)),
       Buffer.from(batch.map((e) => e.hash).join(''), 'hex'),
     ]).then(() => undefined)
@@ -218,6 +219,23 @@ class Sink {
       throw error
     }
   }
+}
+
+/** Arrays as Postgres reads them: pg makes them element by element, at a tenth of what an event costs here. */
+function numberArray<T>(items: readonly T[], of: (item: T) => number): string {
+  let text = ''
+  for (const item of items) text += text === '' ? of(item) : `,${of(item)}`
+  return `{${text}}`
+}
+
+function textArray<T>(items: readonly T[], of: (item: T) => string | undefined): string {
+  let text = ''
+  for (const item of items) {
+    const value = of(item)
+    if (text !== '') text += ','
+    text += value === undefined ? 'NULL' : `"${/["\\]/.test(value) ? value.replace(/["\\]/g, '\\$&') : value}"`
+  }
+  return `{${text}}`
 }
 
 function diverged(session: string, seq: number, line: number): SavefileError {

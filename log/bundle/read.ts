@@ -22,6 +22,7 @@ import {
 import { BlobSchema, ChunkSchema, DefinitionSchema, EndSchema, Header, SessionSchema } from './line-schemas'
 import { isDeeper, splitLines, type Lines } from './lines'
 import { unpack } from './packing'
+import { PlainEventLines } from './plain-event-line'
 import { invalid } from './refusals'
 
 export type BundleItem =
@@ -45,6 +46,7 @@ interface Part {
   seq: number
   hash: string
   at: number
+  marks: ReadonlySet<number>
   legality: Legality | null
   state: State
 }
@@ -74,6 +76,7 @@ export async function* readBundle(
 class BundleChecker {
   events = 0
   private readonly digest = createHash('sha256')
+  private readonly plain = new PlainEventLines()
   private line = 0
   private header: HeaderLine | null = null
   private readonly definitions = new Set<string>()
@@ -132,60 +135,82 @@ class BundleChecker {
   }
 
   private event(line: Buffer, items: BundleItem[]): void {
-    const part = this.part
+    const { part } = this
     if (!part || part.seq === part.line.to) throw this.no('an event that no session announced')
-    const parsed = parseEventLine(line)
+    const { session } = part.line
+    const plain = this.plain.read(line)
+    const holds = plain?.head.prev === part.hash && hashOf(session, plain.head, plain.payload) === plain.head.hash
+    // What does not hold is read again, to say why.
+    const parsed = plain && holds ? plain : parseEventLine(line)
     if (typeof parsed === 'string') throw this.no(parsed)
     const { head, payload } = parsed
-    const { session } = part.line
     const seq = part.seq + 1
-    const wrong = (why: string): SavefileError =>
-      this.no(`event ${seq} of session ${session}: ${why}`, { session, seq })
     if (head.seq !== seq)
-      throw wrong(head.seq > seq ? `it is missing; ${head.seq} stands in its place` : `${head.seq} stands in its place`)
-    if (head.prev !== part.hash) throw wrong('it is not chained to the event before it')
-    if (hashOf(session, head, payload) !== head.hash) throw wrong('its content does not give its hash')
-    if (head.at < part.at) throw wrong('it is older than the event before it')
-    if (head.kid === undefined && isDeeper(payload, this.limits.depth))
-      throw wrong(`its payload is nested deeper than ${this.limits.depth}`)
-    if (seq === part.line.from) items.push(this.begins(part.line, head.kid, payload, wrong))
+      throw this.wrong(
+        head.seq > seq ? `it is missing; ${head.seq} stands in its place` : `${head.seq} stands in its place`,
+      )
+    if (head.prev !== part.hash) throw this.wrong('it is not chained to the event before it')
+    if (!holds && hashOf(session, head, payload) !== head.hash) throw this.wrong('its content does not give its hash')
+    if (head.at < part.at) throw this.wrong('it is older than the event before it')
+    const shallow = plain !== null && holds && plain.brackets <= this.limits.depth
+    if (head.kid === undefined && !shallow && isDeeper(payload, this.limits.depth))
+      throw this.wrong(`its payload is nested deeper than ${this.limits.depth}`)
+    if (seq === part.line.from) items.push(this.begins(part.line, head.kid, payload))
     const definition = SETS_DEFINITION.has(head.type)
-      ? this.definitionOf(head.kid === undefined ? textField(payload, 'definition') : head.definition, wrong)
+      ? this.definitionOf(head.kid === undefined ? textField(payload, 'definition') : head.definition)
       : undefined
     const illegal = part.legality?.({ ...head, kid: head.kid ?? '', payload })
-    if (illegal) throw wrong(illegal)
+    if (illegal) throw this.wrong(illegal)
+    if (seq === part.line.to && head.hash !== part.line.hash)
+      throw this.wrong('its hash is not the one that was announced')
     part.seq = seq
     part.hash = head.hash
     part.at = head.at
-    if (seq === part.line.to || part.line.marks.includes(seq))
+    if (seq === part.line.to || part.marks.has(seq))
       this.edges.set(`${session}@${seq}`, { hash: head.hash, at: head.at, state: part.state })
-    if (seq === part.line.to && head.hash !== part.line.hash) throw wrong('its hash is not the one that was announced')
     this.events++
-    items.push({ kind: 'event', event: { ...head, definition, session, payload }, line: this.line })
+    const { type, v, at, actor, key, kid, prev, hash } = head
+    const event: BundleEvent = {
+      k: 'event',
+      seq,
+      type,
+      v,
+      at,
+      actor,
+      key,
+      kid,
+      definition,
+      prev,
+      hash,
+      session,
+      payload,
+    }
+    items.push({ kind: 'event', event, line: this.line })
+  }
+
+  /** Of the event that is due. */
+  private wrong(why: string): SavefileError {
+    const { line, seq } = this.part as Part
+    return this.no(`event ${seq + 1} of session ${line.session}: ${why}`, { session: line.session, seq: seq + 1 })
   }
 
   /** The first event of a session says its title, and where it was forked. */
-  private begins(
-    part: SessionLine,
-    kid: string | undefined,
-    payload: Buffer,
-    wrong: (why: string) => SavefileError,
-  ): BundleItem {
+  private begins(part: SessionLine, kid: string | undefined, payload: Buffer): BundleItem {
     const { line } = this
     if (kid !== undefined)
       return { kind: 'session', part, title: part.title ?? null, labels: labelsOf(part.labels), line }
     if (part.title !== undefined || part.labels !== undefined)
-      throw wrong('title and labels stand beside an event that says them')
+      throw this.wrong('title and labels stand beside an event that says them')
     const said = objectOf(payload)
     if (part.base && (said['parent'] !== part.parent || said['seq'] !== part.base.seq))
-      throw wrong('it was forked elsewhere than the bundle says')
+      throw this.wrong('it was forked elsewhere than the bundle says')
     const title = typeof said['title'] === 'string' ? said['title'] : null
     return { kind: 'session', part, title, labels: labelsOf(JSON.stringify(said['labels'] ?? {})), line }
   }
 
-  private definitionOf(hash: string | undefined, wrong: (why: string) => SavefileError): string {
+  private definitionOf(hash: string | undefined): string {
     if (hash !== undefined && this.definitions.has(hash)) return hash
-    throw wrong('it names a definition that the bundle does not hold')
+    throw this.wrong('it names a definition that the bundle does not hold')
   }
 
   private other(line: Buffer, items: BundleItem[]): void {
@@ -265,8 +290,9 @@ class BundleChecker {
     if (!marks.every((seq, i) => seq >= from && seq < to && seq > (marks[i - 1] ?? 0)))
       throw this.no('its marks are not seqs of its own, ascending')
     this.sessions.set(session, line)
-    const part: Part = { line, seq: from - 1, hash: edge.hash, at: edge.at, state: edge.state, legality: null }
-    if (this.deep) part.legality = createLegality(edge.state, (state) => (part.state = state))
+    const { hash, at, state } = edge
+    const part: Part = { line, seq: from - 1, hash, at, marks: new Set(marks), state, legality: null }
+    if (this.deep) part.legality = createLegality(state, (reached) => (part.state = reached))
     this.part = part
   }
 

@@ -11,6 +11,7 @@ import type { BundleProgress } from '../../contract/ports'
 import { query } from '../pool'
 import { rawEvents, type RowReader } from '../raw-events'
 import { contentsOf } from './contents'
+import { LineBytes } from './line-bytes'
 import { blobsIn, BUNDLE_VERSION, CHUNK_BYTES, SETS_DEFINITION, type EndLine, type SessionLine } from './format'
 
 /** A text payload that would more than double by its escapes is written in base64. */
@@ -39,7 +40,7 @@ export async function* writeBundle(
   for (const part of contents.parts) {
     yield out.take(`${JSON.stringify(part)}\n`, 1)
     for await (const text of partLines(pool, ref.space, part, edges, uses)) {
-      yield out.take(text.lines, text.events)
+      yield out.took(text.lines, text.events)
       end.events += text.events
       onProgress?.({ events: end.events, bytes: out.bytes })
     }
@@ -62,7 +63,10 @@ class Out {
   private readonly hash: Hash = createHash('sha256')
 
   take(text: string, lines: number): Buffer {
-    const buffer = Buffer.from(text, 'utf8')
+    return this.took(Buffer.from(text, 'utf8'), lines)
+  }
+
+  took(buffer: Buffer, lines: number): Buffer {
     this.lines += lines
     this.bytes += buffer.length
     this.hash.update(buffer)
@@ -93,7 +97,7 @@ async function* partLines(
   part: SessionLine,
   edges: Map<string, string>,
   uses: BlobUse,
-): AsyncGenerator<{ lines: string; events: number }> {
+): AsyncGenerator<{ lines: Buffer; events: number }> {
   const { session, from, to } = part
   const marks = new Set(part.marks)
   const encrypted = await hiddenFacts(pool, space, part)
@@ -106,7 +110,8 @@ async function* partLines(
       `Event ${at} of session ${session} is not what was written: ${why}. Nothing is exported; \`savefile verify\` says more.`,
       { session, seq: at },
     )
-  const line = (row: RowReader): string => {
+  const bytes = new LineBytes()
+  const line = (row: RowReader): Buffer => {
     const prev = row.latin1('prevHash')
     const own = row.latin1('hash')
     const found = Number(row.latin1('seq'))
@@ -118,18 +123,65 @@ async function* partLines(
     if (marks.has(seq) || seq === to) edges.set(`${session}@${seq}`, own)
     const kid = row.text('kid')
     const payload = row.bytes('payload')
-    if (kid === '') for (const blob of blobsIn(payload)) named.add(blob)
     const definition = kid !== '' && SETS_DEFINITION.has(row.text('type')) ? encrypted.definitions.get(seq) : undefined
-    return (
-      `{"k":"event","seq":${seq},"type":${JSON.stringify(row.text('type'))},"v":${row.latin1('v')},"at":${row.latin1('at')},"actor":${JSON.stringify(row.text('actor'))}` +
-      `,"key":${JSON.stringify(row.text('key'))}${kid === '' ? '' : `,"kid":${JSON.stringify(kid)}`}${definition === undefined ? '' : `,"definition":"${definition}"`}` +
-      `,"prev":"${row.hex('prevHash')}","hash":"${row.hex('hash')}",${payloadField(kid, payload)}}\n`
-    )
+    const plain = kid === '' && plainLine(bytes, row)
+    if (kid === '' && (!plain || bytes.named)) for (const blob of blobsIn(payload)) named.add(blob)
+    return plain ? bytes.end() : Buffer.from(anyLine(row, kid, definition, payload), 'utf8')
   }
   for await (const batch of rawEvents(pool, { space }, { src: session, lo: from, hi: to }, line))
-    yield { lines: batch.join(''), events: batch.length }
+    yield { lines: Buffer.concat(batch), events: batch.length }
   if (seq !== to) throw broken(seq + 1, 'it is missing')
   await addReadable(pool, space, session, named, uses)
+}
+
+const [SEQ, TYPE, V, AT, ACTOR, KEY, PREV, HASH, PAYLOAD, END] = [
+  '{"k":"event","seq":',
+  ',"type":"',
+  '","v":',
+  ',"at":',
+  ',"actor":"',
+  '","key":"',
+  '","prev":"',
+  '","hash":"',
+  '","payload":"',
+  '"}\n',
+].map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]
+/** Names of fields, numbers and hashes. */
+const FRAME_BYTES = 512
+
+/** The line of an event in the clear. False: it needs the other way. */
+function plainLine(to: LineBytes, reader: RowReader): boolean {
+  const { row } = reader
+  if (reader.end('payload') - reader.begin('payload') >= LONG_TEXT_BYTES) return false
+  to.begin(row.length, FRAME_BYTES)
+  to.raw(SEQ)
+  to.raw(row, reader.begin('seq'), reader.end('seq'))
+  to.raw(TYPE)
+  if (!to.escaped(row, reader.begin('type'), reader.end('type'))) return false
+  to.raw(V)
+  to.raw(row, reader.begin('v'), reader.end('v'))
+  to.raw(AT)
+  to.raw(row, reader.begin('at'), reader.end('at'))
+  to.raw(ACTOR)
+  if (!to.escaped(row, reader.begin('actor'), reader.end('actor'))) return false
+  to.raw(KEY)
+  if (!to.escaped(row, reader.begin('key'), reader.end('key'))) return false
+  to.raw(PREV)
+  to.hex(row, reader.begin('prevHash'), reader.end('prevHash'))
+  to.raw(HASH)
+  to.hex(row, reader.begin('hash'), reader.end('hash'))
+  to.raw(PAYLOAD)
+  if (!to.escaped(row, reader.begin('payload'), reader.end('payload'))) return false
+  to.raw(END)
+  return true
+}
+
+function anyLine(row: RowReader, kid: string, definition: string | undefined, payload: Buffer): string {
+  return (
+    `{"k":"event","seq":${row.latin1('seq')},"type":${JSON.stringify(row.text('type'))},"v":${row.latin1('v')},"at":${row.latin1('at')},"actor":${JSON.stringify(row.text('actor'))}` +
+    `,"key":${JSON.stringify(row.text('key'))}${kid === '' ? '' : `,"kid":${JSON.stringify(kid)}`}${definition === undefined ? '' : `,"definition":"${definition}"`}` +
+    `,"prev":"${row.hex('prevHash')}","hash":"${row.hex('hash')}",${payloadField(kid, payload)}}\n`
+  )
 }
 
 function payloadField(kid: string, payload: Buffer): string {
