@@ -449,7 +449,7 @@ export interface Anchor {
 }
 
 export interface VerifyOptions {
-  /** Also that each event says what its type says and may follow those before it: ten times as slow. */
+  /** Also that each event says what its type says and may follow those before it: some four times the work. */
   deep?: boolean
   /** Of this session and of those that it inherits from; others are passed over. */
   anchors?: readonly Anchor[]

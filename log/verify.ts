@@ -1,7 +1,7 @@
 /**
  * One streaming pass over a session's chain, its inherited stretches included: seqs without a hole, every hash recomputed here (not by the
  * database), every event bound to the one before and not older. `deep` also: payloads say what their type says, each event is a legal next
- * one. That costs ten times as much, and only a writer of ours can break it: hashes show what was changed since.
+ * one. That costs some four times as much, and only a writer of ours can break it: hashes show what was changed since.
  */
 import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'

@@ -37,7 +37,7 @@ function addVerify(program: Command, cli: Cli): void {
       'Recomputes the hash of every event, and its link to the one before. Exit code 1 and the first bad event, if one was changed, removed or added. A bundle needs no service.',
     )
     .argument('<session>', 'id, or the beginning of one; or a bundle: a file name with a dot or a slash, or "-"')
-    .option('--deep', 'also whether each event may follow those before it; ten times as slow')
+    .option('--deep', 'also whether each event may follow those before it; some four times the work')
     .option(
       '--anchor <file>',
       'also against anchors: shows a log that was rewritten or cut by whoever owns the database',
