@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { SavefileError } from './errors'
+import { FailureClass } from './events'
 
 /** Limits per turn, on by default: a turn that reaches one ends with `turn_finished`, reason `limit`. */
 export const Limits = z.strictObject({
@@ -21,21 +22,50 @@ export type Limits = z.infer<typeof Limits>
 export const ProviderName = z.enum(['anthropic', 'openai-chat', 'openai-responses'])
 export type ProviderName = z.infer<typeof ProviderName>
 
+/** JSON text of an object, kept as it is written. */
+const ObjectJson = z.string().refine(isObject, 'must be JSON text of an object')
+
+/**
+ * A model and how it is asked. What a model's family does not take is left out and said in the manifest (`savefile context` shows it
+ * before); what no request could mean is refused here.
+ */
 export const ModelSpec = z.strictObject({
   provider: ProviderName,
   /** The vendor's own name of the model. */
   name: z.string().min(1).max(200),
   maxOutputTokens: z.int().positive().default(8192),
   temperature: z.number().min(0).max(2).optional(),
-  /** Reasoning: a token budget (Anthropic), or an effort (OpenAI-compatible). */
+  topP: z.number().min(0).max(1).optional(),
+  /** Texts at which the model stops. */
+  stop: z.array(z.string().min(1).max(200)).min(1).max(4).optional(),
+  /** Reasoning: a token budget (older Claude models), or an effort. */
   reasoning: z
     .strictObject({
       budgetTokens: z.int().min(1024).optional(),
-      effort: z.enum(['minimal', 'low', 'medium', 'high']).optional(),
+      effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).optional(),
     })
     .optional(),
+  /** Whether tools may be, must be or must not be called; or the one that must be. The vendor's own way, `auto`, where absent. */
+  toolChoice: z
+    .union([z.enum(['auto', 'required', 'none']), z.strictObject({ tool: z.string().min(1).max(64) })])
+    .optional(),
+  /** False: at most one call an answer. */
+  parallelToolCalls: z.boolean().optional(),
+  /** Answers are JSON of this schema (JSON Schema as JSON text). */
+  output: z.strictObject({ name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/), schema: ObjectJson }).optional(),
+  /** Tools that the vendor runs itself, each as its API writes them (JSON text): {"type":"web_search", ...}. */
+  serverTools: z.array(ObjectJson).max(32).optional(),
+  serviceTier: z.enum(['auto', 'standard', 'flex', 'priority']).optional(),
+  /** How long the vendor keeps what it is marked to cache, where it can be told; `off`: no marks. */
+  cache: z.enum(['off', '5m', '1h']).optional(),
+  /** Of `openai-chat`: which server it is, where its address does not say so. */
+  compat: z.enum(['openai', 'vllm', 'llama.cpp', 'ollama', 'deepseek', 'openrouter', 'mistral']).optional(),
+  /** False: the answer comes in one piece. */
+  stream: z.boolean().optional(),
   /** No byte from the provider for so long: the call is given up and tried again. */
   silenceMs: z.int().positive().default(120_000),
+  /** Nor longer than this in all, an attempt. */
+  totalMs: z.int().positive().max(3_600_000).optional(),
 })
 export type ModelSpec = z.infer<typeof ModelSpec>
 
@@ -74,6 +104,23 @@ export const Compaction = z.strictObject({
   instructions: z.string().min(1).max(20_000).optional(),
 })
 
+/** Which models go on, in this order, where the one before could not answer; the next turn begins with the first again. */
+export const Fallbacks = z.strictObject({
+  models: z.array(ModelSpec).min(1).max(8),
+  /** On which failures; on all but `internal` where absent. */
+  on: z.array(FailureClass).min(1).optional(),
+})
+
+/** Limits of a whole session, a fork's counted from the fork on. What would break one is not begun. */
+export const SessionLimits = z.strictObject({
+  steps: z.int().positive().optional(),
+  tokens: z.int().positive().optional(),
+  usdMicros: z.int().positive().optional(),
+  /** Seconds from the session's first event of its own. */
+  seconds: z.int().positive().optional(),
+})
+export type SessionLimits = z.infer<typeof SessionLimits>
+
 export const Definition = z
   .strictObject({
     v: z.literal(1).default(1),
@@ -82,6 +129,8 @@ export const Definition = z
     model: ModelSpec,
     tools: z.array(ToolSpec).max(512).default([]),
     limits: Limits.prefault({}),
+    sessionLimits: SessionLimits.optional(),
+    fallbacks: Fallbacks.optional(),
     /** Checkpoints of its own accord; off where absent. */
     compaction: Compaction.optional(),
     /** Seconds after which an open approval counts as denied; it waits for ever where absent. */
@@ -120,6 +169,16 @@ export function toolNamed(definition: Definition, name: string): ToolSpec | unde
 /** Declared safe to run again: read-only, or idempotent under its key (L8). */
 export function isSafe(tool: Pick<ToolSpec, 'readOnly' | 'idempotent'>): boolean {
   return tool.readOnly || tool.idempotent
+}
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch (error) {
+    if (error instanceof SyntaxError) return false
+    throw error
+  }
 }
 
 function isObjectSchema(text: string): boolean {

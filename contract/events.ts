@@ -23,6 +23,10 @@ export const Manifest = z.strictObject({
   dropped: z.array(z.strictObject({ seq: Seq, what: z.string(), why: z.string() })),
   /** sha256 of the request body, hex. */
   requestHash: z.string(),
+  /** Which of the definition's fallback models was asked, from 1; absent: its own model. */
+  fallback: z.int().positive().optional(),
+  /** Answers up to this seq went without their replay, because a provider refused it. */
+  replayCut: Seq.optional(),
 })
 export type Manifest = z.infer<typeof Manifest>
 
@@ -166,6 +170,13 @@ export const PAYLOADS = {
     status: z.int().optional(),
     /** The provider's own words: here, and nowhere in Temporal. */
     message: z.string(),
+    /** The turn goes on: with a fallback model (which one, from 1), or with the same one behind a checkpoint, made first. */
+    next: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('fallback'), model: z.int().positive() }),
+        z.strictObject({ kind: z.literal('checkpoint') }),
+      ])
+      .optional(),
   }),
   approval_requested: z.strictObject({ call: Call, tool: z.string(), rule: z.string(), expiresAt: Micros.optional() }),
   approval_resolved: z.strictObject({
@@ -225,7 +236,18 @@ export const PAYLOADS = {
   turn_finished: z.strictObject({
     turn: Seq,
     reason: TurnReason,
-    limit: z.enum(['steps', 'tokens', 'usd', 'seconds']).optional(),
+    limit: z
+      .enum([
+        'steps',
+        'tokens',
+        'usd',
+        'seconds',
+        'session_steps',
+        'session_tokens',
+        'session_usd',
+        'session_seconds',
+      ])
+      .optional(),
   }),
   /** An imported session goes on here, from this head: what was open before is inherited, as in a fork. */
   custody_taken: z.strictObject({ head: Seq, hash: z.string(), why: z.string().optional() }),
@@ -254,8 +276,8 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
   forked: 2,
   definition_changed: 1,
   message_received: 1,
-  model_answered: 1,
-  model_failed: 1,
+  model_answered: 2,
+  model_failed: 2,
   approval_requested: 1,
   approval_resolved: 1,
   tool_started: 1,
@@ -265,7 +287,7 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
   checkpoint_made: 1,
   child_started: 1,
   child_finished: 1,
-  turn_finished: 1,
+  turn_finished: 2,
   custody_taken: 1,
   granted: 1,
   revoked: 1,
@@ -277,6 +299,10 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
 const UPCASTERS: { readonly [T in EventType]?: readonly ((payload: unknown) => unknown)[] } = {
   // Version 2 only adds what may be absent, and another way with what is open.
   forked: [(payload) => payload],
+  // Version 2 of these only adds what may be absent, and words to an enumeration.
+  model_answered: [(payload) => payload],
+  model_failed: [(payload) => payload],
+  turn_finished: [(payload) => payload],
 }
 
 /** An event as it is stored. `at` is in microseconds since 1970; hashes are hex; `payload` is the JSON text, verbatim. */

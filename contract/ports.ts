@@ -182,6 +182,8 @@ export interface View {
   system: string
   tools: { name: string; description: string; inputSchema: string }[]
   entries: ViewEntry[]
+  /** Answers up to this seq go without their replay: a provider refused it once (a manifest says so). 0 or absent: none. */
+  replayCut?: number
 }
 
 export interface ModelRequest {
@@ -224,6 +226,8 @@ export type ModelResult = Sent &
         retryAfterMs?: number
         status?: number
         message: string
+        /** It is the replay in the request that was refused: without it, the same request may be taken. */
+        replayRefused?: true
       }
   )
 
