@@ -112,7 +112,12 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
     const row = { state: 'finished', token: '', fresh: true, outcome: null } as const
     const drafts = new Map(finished.map(({ step, event }) => [step, { ...row, step, result: event }]))
     const decision = await decide(deps, ref, state, drafts, now, true)
-    if (decision.events.length === 0 || !(decision.waiting === 'steps' || decision.waiting === 'nothing')) return null
+    if (
+      decision.again ||
+      decision.events.length === 0 ||
+      !(decision.waiting === 'steps' || decision.waiting === 'nothing')
+    )
+      return null
     return { decision, now, head: state.seq, events: decision.events, outlook: outlookOf(decision, now) }
   }
 
@@ -193,6 +198,7 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
         if (appended.status === 'head_moved') continue
         if (appended.status !== 'appended') return { status: 'over' }
         remember(ref, decision, appended.head)
+        if (decision.again) continue
       } else if (differs(seen.look.outlook, outlook, seen.look.now)) {
         await log.setOutlook(ref, epoch, outlook, seen.look.head)
       }

@@ -4,20 +4,21 @@
  */
 import type { StepInput } from '../contract/activities'
 import type { Block } from '../contract/blocks'
-import type { Definition } from '../contract/definition'
+import type { Definition, ModelSpec } from '../contract/definition'
 import { SavefileError, errorCode } from '../contract/errors'
-import type { Attempt, KnownEvent, Manifest, Usage } from '../contract/events'
+import type { Attempt, FailureClass, KnownEvent, Manifest, Payload, Usage } from '../contract/events'
+import { modelAsked, nextAfter } from '../contract/fallbacks'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
-import type { DeltaSink, ModelResult, Provider, Tool, View } from '../contract/ports'
+import type { DeltaSink, ModelResult, Tool, View } from '../contract/ports'
 import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
 import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MAX_RETRY_AFTER_MS, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
+import { askProvider, type AskDeps, type Asked } from './ask-provider'
 import { makeCheckpoint } from './make-checkpoint'
 import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { Lru, fold } from './session-cache'
 
-export interface CallModelDeps extends StepDeps {
-  providers: ReadonlyMap<string, Provider>
+export interface CallModelDeps extends StepDeps, Pick<AskDeps, 'providers'> {
   /** Of this process: they know what is wrong with a call's arguments. */
   tools: ReadonlyMap<string, Tool>
   deltas: DeltaSink
@@ -78,21 +79,28 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
       if (held.claim.attempts.length >= MODEL_ATTEMPTS_IN_ALL) {
         const why = 'No attempt was seen to end: each vanished with its process, or failed before it was sent.'
         const gaveUp = { class: 'internal' as const, retryable: false, attempts: held.claim.attempts, message: why }
-        return held.finish({ type: 'model_failed', payload: { step: input.step, ...gaveUp } })
+        const next = onward(state, definition, 'internal')
+        return held.finish({ type: 'model_failed', payload: { step: input.step, ...gaveUp, ...next } })
       }
       const saw = unseenByModel(state)
       const startedAt = deps.now()
-      const result = await call(deps, input, held, definition, deps.buildView(events, definition, saw))
+      const { model, fallback } = modelAsked(definition, state)
+      const view = deps.buildView(events, { ...definition, model }, saw)
+      const { result, cut, refusedFirst } = await call(deps, input, held, model, view)
       // Whoever stops the call keeps what was streamed; a whole answer need not wait for its live text.
       if (!result.ok) await deps.deltas.flush()
       const base = { view: deps.viewVersion, definition: state.definition, prev: state.lastAnswer, saw }
+      const how = { ...(fallback ? { fallback } : {}), ...cut }
       const last = events.findLast((event) => event.type === 'model_answered')?.payload.manifest
+      // Of another model, or without replay, all is said again.
+      const alike = last?.fallback === how.fallback && last?.replayCut === how.replayCut ? last : undefined
       const manifest = {
         ...base,
-        dropped: deps.newlyDropped(result.dropped, last, base),
+        dropped: deps.newlyDropped(result.dropped, alike, base),
         requestHash: result.requestHash,
+        ...how,
       }
-      return settle(deps, input, held, { result, startedAt, definition, due: step.due, head: state.seq, manifest })
+      return settle(deps, input, held, { result, refusedFirst, startedAt, definition, model, state, manifest })
     })
 }
 
@@ -100,29 +108,30 @@ async function call(
   deps: CallModelDeps,
   { ref, step }: StepInput,
   { token, signal }: HeldStep,
-  definition: Definition,
+  model: ModelSpec,
   view: View,
-): Promise<ModelResult> {
-  const provider = deps.providers.get(definition.model.provider)
-  if (!provider) {
-    const message = `This worker has no provider ${definition.model.provider}: set its API key, or its base URL, where the worker runs.`
-    return { ok: false, class: 'auth', retryable: false, message, requestHash: '', dropped: [] }
-  }
+): Promise<Asked> {
   let n = 0
-  return provider.call(
-    { model: definition.model, view, blob: (hash) => deps.log.readBlob(ref, hash) },
-    { signal, onDelta: (kind, body) => deps.deltas.add({ ref, step, token, n: n++, kind, body }) },
-  )
+  return askProvider(deps, ref, model, view, {
+    signal,
+    onDelta: (kind, body) => deps.deltas.add({ ref, step, token, n: n++, kind, body }),
+  })
 }
 
-interface Outcome {
-  result: ModelResult
+/** Whether, and how, the turn goes on behind a call that failed for good. */
+function onward(state: State, definition: Definition, failure: FailureClass): Pick<Payload<'model_failed'>, 'next'> {
+  const next = nextAfter(state, definition, failure)
+  return next ? { next } : {}
+}
+
+interface Outcome extends Pick<Asked, 'result' | 'refusedFirst'> {
   manifest: Manifest
   startedAt: number
   definition: Definition
-  due: number
-  /** The head that the call was made on. */
-  head: number
+  /** The one that was asked. */
+  model: ModelSpec
+  /** That the call was made on. */
+  state: State
 }
 
 async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: Outcome): Promise<FinishedStep | null> {
@@ -130,6 +139,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
   const { token, claim } = held
   const attempts = (outcome: Attempt['outcome']): Attempt[] => [
     ...claim.attempts,
+    ...(o.refusedFirst ? [{ n: claim.attempt, at: o.startedAt, outcome: 'refused_request' as const }] : []),
     { n: claim.attempt, at: o.startedAt, outcome },
   ]
   const manifest = o.manifest.requestHash ? { manifest: o.manifest } : {}
@@ -144,7 +154,8 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
         retryable: false,
         message: 'The answer is larger than an event may be.',
       }
-      const payload = { step, ...why, attempts: attempts('internal'), ...manifest }
+      const next = onward(o.state, o.definition, why.class)
+      const payload = { step, ...why, attempts: attempts('internal'), ...manifest, ...next }
       return held.finish({ type: 'model_failed', payload })
     })
   }
@@ -171,7 +182,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
       ref,
       input.epoch,
       { state: 'running', dueAt: deps.now() + (delay + OVERDUE_MS) * 1000 },
-      o.head,
+      o.state.seq,
     )
     await deps.log.releaseDraft(ref, step, token, failure)
     throw tryAgain(failure, delay)
@@ -186,6 +197,7 @@ async function settle(deps: CallModelDeps, input: StepInput, held: HeldStep, o: 
       ...manifest,
       ...(status === undefined ? {} : { status }),
       message,
+      ...onward(o.state, o.definition, failure),
     },
   })
 }
@@ -202,9 +214,9 @@ function answer(
     type: 'model_answered',
     payload: {
       step,
-      provider: o.definition.model.provider,
+      provider: o.model.provider,
       model: result.model,
-      blocks: named(result.blocks, ref.session, o.due, o.definition, deps.tools),
+      blocks: named(result.blocks, ref.session, o.state.due, o.definition, deps.tools),
       stop: result.stop,
       usage: result.usage,
       ...(cost === undefined ? {} : { costUsdMicros: cost }),

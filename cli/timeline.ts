@@ -6,9 +6,10 @@
  *                              → list_files(path: ".")
  */
 import type { Block, ContentBlock } from '../contract/blocks'
-import type { Outcome, TurnReason } from '../contract/events'
+import type { Outcome, Payload, StopReason, TurnReason, Usage } from '../contract/events'
 import { shortCall } from '../client/approvals'
 import type { LogEvent } from '../client/log-events'
+import { limitWords } from './limit-words'
 import { bytes, count, duration, tokens, usd } from './numbers'
 import type { Colour, Paint } from './paint'
 import { cut, oneLine, safeText } from './safe-text'
@@ -52,6 +53,13 @@ const REASON: Readonly<Record<TurnReason, Colour>> = {
   limit: 'yellow',
   failed: 'red',
   interrupted: 'yellow',
+}
+
+/** Why an answer is not whole. */
+const STOPPED: Readonly<Partial<Record<StopReason, string>>> = {
+  max_tokens: 'cut off: the model reached its output limit',
+  context_exceeded: 'cut off: nothing more fitted into what the model takes',
+  pause: 'paused by the provider, and carried on',
 }
 
 interface Totals {
@@ -124,19 +132,25 @@ export function createTimeline(options: TimelineOptions): Timeline {
     return oneLine(text.split('\n', 1)[0] ?? '', Math.max(10, room - more.length)) + paint('dim', more)
   }
 
+  function paid(usage: Usage, usdMicros: number | undefined): void {
+    if (!turn) return
+    turn.calls++
+    turn.tokens += usage.input + usage.output
+    turn.usdMicros = turn.usdMicros === null || usdMicros === undefined ? null : turn.usdMicros + usdMicros
+  }
+
   function opened(seq: number, at: number): void {
     const totals = { opener: seq, openedAt: at, calls: 0, tokens: 0, usdMicros: 0 }
     if (turn) queued.push(totals)
     else turn = totals
   }
 
-  function turnEnd(event: LogEvent, opener: number, reason: TurnReason, limit: string | undefined): string[] {
+  function turnEnd(event: LogEvent, opener: number, { reason, limit }: Payload<'turn_finished'>): string[] {
     const ended = turn?.opener === opener ? turn : null
     const next = queued.shift()
     queued.length = 0
     turn = next ? { ...next, openedAt: event.at } : null
-    const words =
-      reason === 'limit' ? `turn ended: limit of ${limit ?? 'the definition'}` : `turn ${reason.replace('_', ' ')}`
+    const words = reason === 'limit' ? `turn ended: ${limitWords(limit)}` : `turn ${reason.replace('_', ' ')}`
     const parts = ended
       ? [
           count(ended.calls, 'model call'),
@@ -191,24 +205,31 @@ export function createTimeline(options: TimelineOptions): Timeline {
             names.set(block.call, callText(block.name, block.args))
             wholeCalls.set(block.call, `${safeText(block.name)}(${argsText(block.args, Infinity)})`)
           }
-        if (turn) {
-          turn.calls++
-          turn.tokens += p.usage.input + p.usage.output
-          turn.usdMicros =
-            turn.usdMicros === null || p.costUsdMicros === undefined ? null : turn.usdMicros + p.costUsdMicros
-        }
+        paid(p.usage, p.costUsdMicros)
         const shown = how.textShown ? p.blocks.filter((b) => b.type === 'tool_call') : p.blocks
-        const dropped = p.attempts.length > 1 ? [paint('dim', `(attempt ${p.attempts.length})`)] : []
+        const { fallback, replayCut } = p.manifest
+        const resent = replayCut !== undefined && p.attempts.some(({ outcome }) => outcome === 'refused_request')
+        const notes = [
+          ...(p.attempts.length > 1 ? [`(attempt ${p.attempts.length})`] : []),
+          ...(fallback === undefined ? [] : [`(fallback ${fallback}: ${oneLine(p.model, 60)})`]),
+          ...(resent ? [`(its provider refused what it had said up to ${replayCut}: sent as plain text)`] : []),
+        ]
         const said = content(shown)
-        const last = p.stop === 'max_tokens' ? [paint('yellow', '(cut off: the model reached its output limit)')] : []
-        const all = [...said, ...last, ...dropped]
+        const last = STOPPED[p.stop] === undefined ? [] : [paint('yellow', `(${STOPPED[p.stop]})`)]
+        const all = [...said, ...last, ...notes.map((text) => paint('dim', text))]
         return all.length > 0 ? say(event, who, 'blue', all) : how.textShown ? [] : note('(an empty answer)')
       }
-      case 'model_failed':
-        return say(event, who, 'red', [
-          paint('red', `model call failed: ${event.payload.class}`),
-          ...said(event.payload.message),
-        ])
+      case 'model_failed': {
+        const { class: failure, next, message } = event.payload
+        const goesOn =
+          next?.kind === 'fallback'
+            ? [paint('yellow', `→ the turn goes on with fallback ${next.model}`)]
+            : next
+              ? [paint('yellow', '→ too long: a summary makes room, then it is called again')]
+              : []
+        const colour = next ? 'yellow' : 'red'
+        return say(event, who, colour, [paint(colour, `model call failed: ${failure}`), ...said(message), ...goesOn])
+      }
       case 'approval_requested': {
         const { call, tool } = event.payload
         const command = `savefile approve ${options.sessionName} ${shortCall(call)}`
@@ -249,7 +270,8 @@ export function createTimeline(options: TimelineOptions): Timeline {
         return say(event, who, 'yellow', [paint('yellow', 'interrupted'), ...partial])
       }
       case 'checkpoint_made': {
-        const { lo, hi, blocks } = event.payload
+        const { lo, hi, blocks, usage, costUsdMicros } = event.payload
+        if (usage) paid(usage, costUsdMicros)
         return say(event, who, 'magenta', [paint('magenta', `checkpoint: stands for ${lo}..${hi}`), ...content(blocks)])
       }
       case 'child_started':
@@ -281,7 +303,7 @@ export function createTimeline(options: TimelineOptions): Timeline {
       case 'key_destroyed':
         return note('erased: the key of this content is destroyed', 'yellow')
       case 'turn_finished':
-        return turnEnd(event, event.payload.turn, event.payload.reason, event.payload.limit)
+        return turnEnd(event, event.payload.turn, event.payload)
       case 'session_closed':
         return note(`session closed${event.payload.reason ? `: ${oneLine(event.payload.reason, 60)}` : ''}`)
     }

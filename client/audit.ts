@@ -95,9 +95,15 @@ function entryOf(event: LogEvent, calls: Map<string, { tool: string; args: strin
       }
     }
     case 'model_failed': {
-      const { manifest, attempts } = event.payload
+      const { manifest, attempts, next } = event.payload
       const model = { attempts: Math.max(1, attempts.length), ...(manifest ? { manifest } : {}) }
-      return { ...base, what: `no answer: ${event.payload.class}`, text: event.payload.message, model }
+      const onward =
+        next?.kind === 'fallback'
+          ? `; the turn goes on with fallback ${next.model}`
+          : next
+            ? '; called again behind a summary'
+            : ''
+      return { ...base, what: `no answer: ${event.payload.class}${onward}`, text: event.payload.message, model }
     }
     case 'approval_requested': {
       const { call, tool, rule } = event.payload
@@ -145,7 +151,10 @@ function entryOf(event: LogEvent, calls: Map<string, { tool: string; args: strin
     case 'interrupted':
       return { ...base, what: `the turn ${event.payload.turn} was interrupted by event ${event.payload.by}` }
     case 'turn_finished':
-      return { ...base, what: `the turn ${event.payload.turn} ended: ${event.payload.reason}` }
+      return {
+        ...base,
+        what: `the turn ${event.payload.turn} ended: ${event.payload.reason}${event.payload.limit ? ` (${event.payload.limit})` : ''}`,
+      }
     case 'session_closed':
       return { ...base, what: `closed the session${event.payload.reason ? `: ${event.payload.reason}` : ''}` }
     case 'checkpoint_made':

@@ -64,11 +64,13 @@ async function made(
 ): Promise<Payload<'checkpoint_made'>> {
   const place = await parts.log.placeAt(ref, hi)
   const { compaction: _, ...definition } = await parts.log.definition(ref.space, place?.definition ?? '')
+  // A summary is text, whatever answers have to be.
+  const { output: _output, toolChoice: _choice, ...own } = definition.model
   const helper = sessionIdFrom(randomBytes(16))
   await parts.fork(ref, { space: ref.space, session: helper }, hi, {
     definition: {
       ...definition,
-      model: { ...definition.model, ...model },
+      model: { ...own, ...model },
       tools: definition.tools.map((tool) => ({ ...tool, approval: 'deny' as const })),
       limits: { ...definition.limits, steps: STEPS },
     },

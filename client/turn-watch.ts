@@ -25,7 +25,7 @@ export interface TurnEnd {
   text: string
   /** Seq of `turn_finished`. */
   finishedSeq: number
-  /** Of this turn's model calls from the message on. */
+  /** Of this turn's model calls from the message on, summaries among them. */
   usage: Usage
   /** Millionths of a US dollar; null where a price is not known. */
   costUsdMicros: number | null
@@ -42,6 +42,8 @@ export interface TurnWatch {
   /** The turn that was open when the message came has ended. */
   readonly earlierEnded: boolean
   readonly gathered: Gathered
+  /** The last answer was paused by its provider: the next one is the rest of it. */
+  readonly paused: boolean
   readonly end: TurnEnd | null
 }
 
@@ -53,7 +55,7 @@ const nothing: Gathered = {
 }
 
 export function watchTurn(message: number): TurnWatch {
-  return { message, delivery: null, earlierEnded: false, gathered: nothing, end: null }
+  return { message, delivery: null, earlierEnded: false, gathered: nothing, paused: false, end: null }
 }
 
 /**
@@ -72,8 +74,22 @@ export function observe(watch: TurnWatch, event: LogEvent): TurnWatch {
   }
   if (event.unknown) return watch
   switch (event.type) {
-    case 'model_answered':
-      return { ...watch, gathered: answered(watch.gathered, event.seq, event.payload) }
+    case 'model_answered': {
+      const p = event.payload
+      const before = watch.paused ? watch.gathered.blocks : []
+      const gathered = {
+        ...paid(watch.gathered, p.usage, p.costUsdMicros),
+        answerSeq: event.seq,
+        blocks: [...before, ...p.blocks],
+      }
+      const calls = p.blocks.some((block) => block.type === 'tool_call')
+      return { ...watch, gathered, paused: p.stop === 'pause' && !calls }
+    }
+    case 'checkpoint_made': {
+      const { step, usage, costUsdMicros } = event.payload
+      const own = step !== undefined && usage !== undefined
+      return own ? { ...watch, gathered: paid(watch.gathered, usage, costUsdMicros) } : watch
+    }
     case 'model_failed':
       return {
         ...watch,
@@ -94,11 +110,10 @@ export function observe(watch: TurnWatch, event: LogEvent): TurnWatch {
   }
 }
 
-function answered(before: Gathered, seq: number, p: Payload<'model_answered'>): Gathered {
-  const add = (key: keyof Usage): number => before.usage[key] + p.usage[key]
+function paid(before: Gathered, usage: Usage, usdMicros: number | undefined): Gathered {
+  const add = (key: keyof Usage): number => before.usage[key] + usage[key]
   return {
-    answerSeq: seq,
-    blocks: p.blocks,
+    ...before,
     usage: {
       input: add('input'),
       output: add('output'),
@@ -106,14 +121,13 @@ function answered(before: Gathered, seq: number, p: Payload<'model_answered'>): 
       cacheWrite: add('cacheWrite'),
       reasoning: add('reasoning'),
     },
-    costUsdMicros:
-      before.costUsdMicros === null || p.costUsdMicros === undefined ? null : before.costUsdMicros + p.costUsdMicros,
+    costUsdMicros: before.costUsdMicros === null || usdMicros === undefined ? null : before.costUsdMicros + usdMicros,
   }
 }
 
 function finished(watch: TurnWatch, seq: number, p: Payload<'turn_finished'>): TurnWatch {
   const mine = p.turn === watch.message || watch.delivery === 'steer' || watch.earlierEnded
-  if (!mine) return { ...watch, earlierEnded: true, gathered: nothing }
+  if (!mine) return { ...watch, earlierEnded: true, gathered: nothing, paused: false }
   const { failure, ...gathered } = watch.gathered
   return {
     ...watch,

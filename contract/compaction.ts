@@ -19,8 +19,18 @@ export const SUMMARY_REQUEST = [
 
 /** The end of the range that the checkpoint due now stands for; null where none is due. Pure: from the log and the definition alone. */
 export function checkpointDue(s: State, { compaction }: Pick<Definition, 'compaction'>): number | null {
+  if (s.due && s.turn?.recovery === 'due') return recoveryRange(s)
   if (!compaction || !s.due || s.context < compaction.atTokens) return null
   if (s.checkpoint && s.stepsSince < STEPS_BETWEEN) return null
   const hi = s.boundaries.at(-1 - compaction.keepSteps)
   return hi !== undefined && hi > s.checkpoint ? hi : null
+}
+
+/**
+ * What a checkpoint may stand for once a request was too long: the steps before the last one, whose own request did fit; or, where there is
+ * but one, that one. Not the results of the last answer: what would be asked to summarise them is as long as what was refused.
+ */
+export function recoveryRange(s: State): number | null {
+  const within = s.boundaries.filter((seq) => seq > s.checkpoint && seq <= s.lastAnswer)
+  return within.filter((seq) => seq < s.lastAnswer).at(-1) ?? within.at(-1) ?? null
 }

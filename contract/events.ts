@@ -237,16 +237,7 @@ export const PAYLOADS = {
     turn: Seq,
     reason: TurnReason,
     limit: z
-      .enum([
-        'steps',
-        'tokens',
-        'usd',
-        'seconds',
-        'session_steps',
-        'session_tokens',
-        'session_usd',
-        'session_seconds',
-      ])
+      .enum(['steps', 'tokens', 'usd', 'seconds', 'session_steps', 'session_tokens', 'session_usd', 'session_seconds'])
       .optional(),
   }),
   /** An imported session goes on here, from this head: what was open before is inherited, as in a fork. */
@@ -299,10 +290,17 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
 const UPCASTERS: { readonly [T in EventType]?: readonly ((payload: unknown) => unknown)[] } = {
   // Version 2 only adds what may be absent, and another way with what is open.
   forked: [(payload) => payload],
+  // Version 2 only adds what may be absent; but a pause, which is now carried on, then ended the turn.
+  model_answered: [pauseEnded],
   // Version 2 of these only adds what may be absent, and words to an enumeration.
-  model_answered: [(payload) => payload],
   model_failed: [(payload) => payload],
   turn_finished: [(payload) => payload],
+}
+
+function pauseEnded(payload: unknown): unknown {
+  const { stop, blocks } = payload as { stop?: unknown; blocks?: { type?: unknown }[] }
+  const calls = Array.isArray(blocks) && blocks.some((block) => block.type === 'tool_call')
+  return stop === 'pause' && !calls ? { ...(payload as object), stop: 'other' } : payload
 }
 
 /** An event as it is stored. `at` is in microseconds since 1970; hashes are hex; `payload` is the JSON text, verbatim. */

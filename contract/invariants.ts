@@ -91,11 +91,11 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   {
     id: 'I6',
-    text: 'a manifest extends the request before it, and names what was due then: each event once over a lineage, in view order',
+    text: 'a manifest extends the request before it, and names what was due then, if only a paused answer: each event once over a lineage, in view order',
     enforcedBy: 'base fixed in the draft row at its claim (rule 9)',
     holds: when(['model_answered'], (b, e) => {
       const { prev, saw } = e.payload.manifest
-      return prev === b.lastAnswer && saw.length > 0 && isPrefix(saw, unseenByModel(b))
+      return prev === b.lastAnswer && (saw.length > 0 || b.turn?.paused === true) && isPrefix(saw, unseenByModel(b))
     }),
   },
   {
@@ -259,6 +259,29 @@ export const INVARIANTS: readonly Invariant[] = [
       const step = e.payload.step === undefined || (b.boundaries.includes(e.payload.hi) && e.payload.hi > b.checkpoint)
       return step && a.due === b.due && a.lastAnswer === b.lastAnswer && a.checkpoint <= (a.boundaries.at(-1) ?? 0)
     }),
+  },
+  {
+    id: 'I24',
+    text: 'a failed call ends its turn, or goes on under its own seq: with a later fallback, or once between two answers behind a checkpoint',
+    enforcedBy: 'callModel decides, reduce refuses (rules 5 and 16)',
+    holds: when(['model_failed'], (b, e, a) => {
+      const { next } = e.payload
+      if (!next || b.stop) return a.due === 0 && a.turn?.failed === true
+      const onward = next.kind === 'fallback' ? next.model > (b.turn?.fallback ?? 0) : b.turn?.recovery === null
+      return onward && a.due === e.seq && a.turn?.failed === false
+    }),
+  },
+  {
+    id: 'I25',
+    text: 'what a session has spent grows with its steps, and counts from its creation or its fork',
+    enforcedBy: 'reduce (limits, rule 16)',
+    holds: (b, e, a) => {
+      const { since, steps, tokens, usdMicros } = a.spent
+      if (e.type === 'session_created' || e.type === 'forked') return since === e.at && steps + tokens + usdMicros === 0
+      const ended = e.type === 'model_answered' || e.type === 'model_failed' ? 1 : 0
+      const grown = tokens >= b.spent.tokens && usdMicros >= b.spent.usdMicros
+      return since === b.spent.since && steps === b.spent.steps + ended && grown
+    },
   },
 ]
 

@@ -4,11 +4,12 @@
  */
 import type { ContentBlock, Block } from './blocks'
 import { checkpointDue } from './compaction'
-import { isSafe, toolNamed, type Definition, type ToolSpec } from './definition'
-import type { KnownEvent, NewEvent, Outcome, Payload } from './events'
+import { isSafe, toolNamed, type Definition, type SessionLimits, type ToolSpec } from './definition'
+import type { FailureClass, KnownEvent, NewEvent, Outcome, Payload } from './events'
+import { nextAfter } from './fallbacks'
 import { checkpointStep, modelStep, toolStep } from './ids'
 import { reduce } from './reduce'
-import { openCalls, phaseOf, type CallState, type State } from './state'
+import { openCalls, phaseOf, type CallState, type State, type Used } from './state'
 
 /** A draft row as the decision sees it. */
 export interface DraftView {
@@ -64,7 +65,7 @@ export interface RunStep {
 
 export type Waiting = 'nothing' | 'steps' | 'approval' | 'deferred' | 'settling' | 'newer_worker' | 'closed'
 
-/** Either `closes` or `events` is empty; with `closes` the caller looks again afterwards. */
+/** Either `closes` or `events` is empty; with `closes`, or where `again` says so, the caller looks again afterwards. */
 export interface Decision {
   events: PlannedEvent[]
   closes: Close[]
@@ -72,6 +73,8 @@ export interface Decision {
   waiting: Waiting
   /** Look again then, even if nothing happens: microseconds since 1970. */
   wakeAt: number | null
+  /** Rows are to be closed, whose names are certain only once `events` stand in the log. */
+  again: boolean
   /** The state once `events` are appended. */
   state: State
 }
@@ -82,7 +85,7 @@ const text = (t: string): ContentBlock[] => [{ type: 'text', text: t }]
 
 export function nextStep(from: State, env: Env): Decision {
   let state = from
-  const d: Decision = { events: [], closes: [], run: [], waiting: 'nothing', wakeAt: null, state }
+  const d: Decision = { events: [], closes: [], run: [], waiting: 'nothing', wakeAt: null, again: false, state }
   const push = (event: PlannedEvent): void => {
     const at = env.now
     const reduced = reduce(state, {
@@ -107,7 +110,9 @@ export function nextStep(from: State, env: Env): Decision {
     d.wakeAt = null
     d.waiting = 'nothing'
     step(state, env, d, push)
-    if (d.closes.length > 0) return { ...d, events: [], run: [], waiting: 'settling', state: from }
+    if (d.closes.length > 0 && d.events.length > 0)
+      return { ...d, closes: [], run: [], waiting: 'steps', wakeAt: null, again: true, state }
+    if (d.closes.length > 0) return { ...d, run: [], waiting: 'settling', state: from }
     moved = state.seq !== before
     // A draft whose answer did not see what made it due would be promoted without end.
     const answered = d.events.some((event) => event.type === 'model_answered' && event.payload.step === modelStep(due))
@@ -270,32 +275,34 @@ function model(s: State, env: Env, d: Decision, push: (e: PlannedEvent) => void)
   const limit = row?.state === 'running' ? null : limitReached(s, env)
   if (limit && !row) return closeRow(d, key, row, 'cancelled')
   if (limit) return push(turnFinished(s, { reason: 'limit', limit }))
+  const definition = env.definition(s.definition)
+  const summary = env.drafts.get(checkpointStep(s.due))
+  // The request as it is would be refused again.
+  const noRoom = s.turn?.recovery === 'due' && summary?.state === 'closed' && checkpointDue(s, definition) !== null
+  if (noRoom && !row) return closeRow(d, key, row, 'cancelled')
   // Before the call, not beside it: what a draft has begun with stays as it is.
   if (!row) {
     const first = checkpointStep(s.due)
-    const summary = env.drafts.get(first)
     const made = summaryOf(s, summary)
     if (made) return push(made)
     // Closed: none could be made. The call goes on without, and the next one may try again.
     const open = !summary || summary.state === 'running'
-    if (open && checkpointDue(s, env.definition(s.definition)) !== null) {
+    if (open && checkpointDue(s, definition) !== null) {
       const n = (s.turn?.steps ?? 0) + 1
       d.run.push({ step: first, kind: 'model', n, queue: null, local: false, timeoutMs: MODEL_TIMEOUT_MS })
       d.waiting = 'steps'
       return
     }
   }
-  if (row?.state === 'closed')
-    return push({
-      type: 'model_failed',
-      payload: {
-        step: key,
-        class: 'internal',
-        retryable: false,
-        attempts: [],
-        message: 'The call was given up before it began.',
-      },
-    })
+  if (row?.state === 'closed') {
+    const why: FailureClass = noRoom ? 'context_exceeded' : 'internal'
+    const message = noRoom
+      ? 'The request is longer than the model takes, and no summary could be made that would make room.'
+      : 'The call was given up before it began.'
+    const next = nextAfter(s, definition, why)
+    const payload = { step: key, class: why, retryable: false, attempts: [], message, ...(next ? { next } : {}) }
+    return push({ type: 'model_failed', payload })
+  }
   d.run.push({
     step: key,
     kind: 'model',
@@ -314,15 +321,25 @@ function summaryOf(s: State, row: DraftView | undefined): PlannedEvent | null {
   return hi > s.checkpoint && s.boundaries.includes(hi) ? { ...row.result, fromDraft: row.step } : null
 }
 
+/**
+ * What the next call would break. The tokens that it would send are known, and count beforehand; what it costs is known only behind it.
+ * The session's limits come first: no other turn can do what this one can't.
+ */
 function limitReached(s: State, env: Env): Payload<'turn_finished'>['limit'] | null {
-  const { limits } = env.definition(s.definition)
+  const { limits, sessionLimits = {} } = env.definition(s.definition)
   const turn = s.turn
   if (!turn) return null
-  if (turn.steps >= limits.steps) return 'steps'
-  if (turn.tokens >= limits.tokens) return 'tokens'
-  if (turn.usdMicros >= limits.usdMicros) return 'usd'
-  if (env.now - turn.openedAt >= limits.seconds * 1e6) return 'seconds'
-  return null
+  const beyond = (used: Used, since: number, limit: SessionLimits): keyof SessionLimits | null => {
+    const { steps = Infinity, tokens = Infinity, usdMicros = Infinity, seconds = Infinity } = limit
+    if (used.steps >= steps) return 'steps'
+    if (used.tokens >= tokens || used.tokens + s.context > tokens) return 'tokens'
+    if (used.usdMicros >= usdMicros) return 'usdMicros'
+    return env.now - since >= seconds * 1e6 ? 'seconds' : null
+  }
+  const ofSession = beyond(s.spent, s.spent.since, sessionLimits)
+  if (ofSession) return ofSession === 'usdMicros' ? 'session_usd' : `session_${ofSession}`
+  const ofTurn = beyond(turn, turn.openedAt, limits)
+  return ofTurn === 'usdMicros' ? 'usd' : ofTurn
 }
 
 function toolOf(call: CallState, env: Env): ToolSpec | undefined {

@@ -4,8 +4,8 @@
  */
 import type { ContentBlock } from './blocks'
 import { BOUNDARIES_KEPT } from './compaction'
-import type { EventType, KnownEvent, Payload } from './events'
-import { emptyState, openCalls, phaseOf, type CallState, type Phase, type State } from './state'
+import type { EventType, KnownEvent, Payload, Usage } from './events'
+import { emptyState, openCalls, phaseOf, type CallState, type Phase, type State, type Used } from './state'
 
 /** Why an event cannot follow. */
 export type Refusal =
@@ -30,6 +30,7 @@ export type Refusal =
   | 'wrong_turn'
   | 'wrong_seq'
   | 'wrong_range'
+  | 'wrong_next'
 
 /** An image or a document, as so much text. */
 const ATTACHMENT_CHARS = 8000
@@ -56,6 +57,12 @@ const mayFinish = callGuard(() => null)
 
 const rightStep = (s: State, p: { step: string }): Refusal | null =>
   s.due && p.step === `model@${s.due}` ? null : s.due ? 'wrong_step' : 'not_due'
+/** A failure goes on with a later fallback than the one that failed, or behind a checkpoint once: a turn can't go round. */
+const mayFail: Guard<'model_failed'> = (s, p) => {
+  const on = p.next
+  const onward = !on || (on.kind === 'fallback' ? on.model > (s.turn?.fallback ?? 0) : s.turn?.recovery === null)
+  return rightStep(s, p) ?? (onward ? null : 'wrong_next')
+}
 const rightTurn = (s: State, p: { turn: number }): Refusal | null => (s.turn?.opener === p.turn ? null : 'wrong_turn')
 const mayInterrupt: Guard<'interrupted'> = (s, p) =>
   rightTurn(s, p) ?? (openCalls(s).length > 0 ? 'calls_open' : p.by === s.stop ? null : 'nothing_to_interrupt')
@@ -126,7 +133,7 @@ export const TABLE: { readonly [P in Phase]: Row } = {
   due: {
     ...idle,
     model_answered: rightStep,
-    model_failed: rightStep,
+    model_failed: mayFail,
     approval_requested: no('no_open_calls'),
     approval_resolved: no('no_open_calls'),
     tool_started: no('no_open_calls'),
@@ -165,7 +172,7 @@ export const TABLE: { readonly [P in Phase]: Row } = {
   stopping: {
     ...idle,
     model_answered: (s, p) => (openCalls(s).length > 0 ? 'calls_open' : rightStep(s, p)),
-    model_failed: (s, p) => (openCalls(s).length > 0 ? 'calls_open' : rightStep(s, p)),
+    model_failed: (s, p) => (openCalls(s).length > 0 ? 'calls_open' : mayFail(s, p)),
     approval_requested: no('interrupt_pending'),
     approval_resolved: mayResolve,
     tool_started: no('interrupt_pending'),
@@ -237,9 +244,27 @@ function inherit(s: State, { seq, at }: { seq: number; at: number }): State {
 
 function openTurn(s: State, opener: number, at: number, unseen: number[]): State {
   const turns = s.turns + 1
-  const turn = { opener, n: turns, openedAt: at, interrupted: false, failed: false, steps: 0, tokens: 0, usdMicros: 0 }
+  const turn = {
+    ...{ opener, n: turns, openedAt: at, interrupted: false, failed: false },
+    ...{ fallback: 0, recovery: null, paused: false, steps: 0, tokens: 0, usdMicros: 0 },
+  }
   return { ...s, turns, turn, due: opener, unseen, stop: 0 }
 }
+
+/** For the limits: a step, or the tokens and money of one. */
+function counted(s: State, steps: number, usage?: Usage, usdMicros = 0): State {
+  const tokens = usage ? usage.input + usage.output : 0
+  const more = <T extends Used>(used: T): T => ({
+    ...used,
+    steps: used.steps + steps,
+    tokens: used.tokens + tokens,
+    usdMicros: used.usdMicros + usdMicros,
+  })
+  return { ...s, spent: more(s.spent), turn: s.turn && more(s.turn) }
+}
+
+/** Under a definition that is set anew its own model is asked first. */
+const firstModel = (s: State): State => (s.turn?.fallback ? { ...s, turn: { ...s.turn, fallback: 0 } } : s)
 
 function withCall(s: State, id: string, change: Partial<CallState>): State {
   return { ...s, calls: s.calls.map((call) => (call.id === id ? { ...call, ...change } : call)) }
@@ -253,10 +278,12 @@ function apply(s: State, e: KnownEvent): State {
         created: true,
         definition: e.payload.definition,
         workFolder: e.payload.workFolder ?? null,
+        spent: { ...emptyState.spent, since: e.at },
       }
     case 'forked':
       return {
-        ...inherit(s, e),
+        ...firstModel(inherit(s, e)),
+        spent: { ...emptyState.spent, since: e.at },
         rerun: e.payload.open === 'rerun',
         closed: false,
         extra: e.payload.quiet ? s.extra : [...s.extra, e.seq],
@@ -266,13 +293,13 @@ function apply(s: State, e: KnownEvent): State {
     case 'custody_taken':
       return inherit(s, e)
     case 'definition_changed':
-      return { ...s, definition: e.payload.definition }
+      return { ...firstModel(s), definition: e.payload.definition }
     case 'message_received':
       return message({ ...s, context: s.context + tokensOf(e.payload.blocks) }, e.seq, e.at, e.payload)
     case 'model_answered':
       return answered(s, e.seq, e.payload)
     case 'model_failed':
-      return { ...s, due: 0, turn: s.turn && { ...s.turn, failed: true, steps: s.turn.steps + 1 } }
+      return failed(counted(s, 1), e.seq, e.payload)
     case 'approval_requested':
       return withCall(s, e.payload.call, { asked: e.seq, expiresAt: e.payload.expiresAt ?? null })
     case 'approval_resolved': {
@@ -301,20 +328,18 @@ function apply(s: State, e: KnownEvent): State {
     case 'session_closed':
       return { ...s, closed: true }
     case 'checkpoint_made': {
-      const { hi, usage, costUsdMicros } = e.payload
+      const { step, hi, usage, costUsdMicros } = e.payload
+      const next = counted(s, 0, usage, costUsdMicros)
+      const recovery = step === undefined ? next.turn?.recovery : next.turn?.recovery && 'tried'
       return {
-        ...s,
+        ...next,
         // What it comes to is known with the next answer.
         context: 0,
         // Of a compaction's first one the range is another log's.
         checkpoint: Math.max(s.checkpoint, Math.min(hi, s.boundaries.at(-1) ?? 0)),
         stepsSince: 0,
         extra: [...s.extra, e.seq],
-        turn: s.turn && {
-          ...s.turn,
-          tokens: s.turn.tokens + (usage ? usage.input + usage.output : 0),
-          usdMicros: s.turn.usdMicros + (costUsdMicros ?? 0),
-        },
+        turn: next.turn && { ...next.turn, recovery: recovery ?? null },
       }
     }
     case 'result_arrived_late':
@@ -339,7 +364,20 @@ function message(s: State, seq: number, at: number, p: Payload<'message_received
   return { ...s, unseen: [...s.unseen, seq], due }
 }
 
-function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
+/** What comes next is due under this event's own seq: the step that failed is over, and its draft with it. */
+function failed(s: State, seq: number, { next, manifest }: Payload<'model_failed'>): State {
+  if (!s.turn) return s
+  // Nothing new begins behind an interrupt.
+  if (!next || s.stop) return { ...s, due: 0, turn: { ...s.turn, failed: true } }
+  if (next.kind === 'checkpoint') return { ...s, due: seq, turn: { ...s.turn, recovery: 'due' } }
+  // Decided under another definition: the one of now begins with its own model.
+  const stale = manifest !== undefined && manifest.definition !== s.definition
+  const recovery = s.turn.recovery && 'tried'
+  return { ...s, due: seq, turn: { ...s.turn, fallback: stale ? 0 : next.model, recovery } }
+}
+
+function answered(before: State, seq: number, p: Payload<'model_answered'>): State {
+  const s = counted(before, 1, p.usage, p.costUsdMicros)
   const saw = new Set(p.manifest.saw)
   const unseen = s.unseen.filter((x) => !saw.has(x))
   const calls = p.blocks.flatMap((block): CallState[] =>
@@ -364,21 +402,17 @@ function answered(s: State, seq: number, p: Payload<'model_answered'>): State {
           },
         ],
   )
+  const paused = calls.length === 0 && p.stop === 'pause'
   return {
-    ...(calls.length > 0 ? s : stepEnded(s, seq)),
+    ...(calls.length > 0 || paused ? s : stepEnded(s, seq)),
     context: p.usage.input + p.usage.output,
     stepsSince: s.stepsSince + 1,
     unseen,
     extra: s.extra.filter((x) => !saw.has(x)),
     lastAnswer: seq,
     calls,
-    due: calls.length > 0 ? 0 : (unseen[0] ?? 0),
-    turn: s.turn && {
-      ...s.turn,
-      steps: s.turn.steps + 1,
-      tokens: s.turn.tokens + p.usage.input + p.usage.output,
-      usdMicros: s.turn.usdMicros + (p.costUsdMicros ?? 0),
-    },
+    due: calls.length > 0 ? 0 : paused ? seq : (unseen[0] ?? 0),
+    turn: s.turn && { ...s.turn, recovery: null, paused },
   }
 }
 

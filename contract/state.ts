@@ -4,7 +4,7 @@
 import type { Outcome } from './events'
 
 /** Raised with every change of what reduce keeps: a snapshot of another version is not read. */
-export const REDUCER_VERSION = 4
+export const REDUCER_VERSION = 5
 
 export interface CallState {
   id: string
@@ -28,7 +28,14 @@ export interface CallState {
   outcome: Outcome | null
 }
 
-export interface TurnState {
+/** What counts for limits. */
+export interface Used {
+  steps: number
+  tokens: number
+  usdMicros: number
+}
+
+export interface TurnState extends Used {
   /** Seq of the message that opened it: the turn's name. */
   opener: number
   /** Which turn of the session this is, from 1. */
@@ -36,9 +43,12 @@ export interface TurnState {
   openedAt: number
   interrupted: boolean
   failed: boolean
-  steps: number
-  tokens: number
-  usdMicros: number
+  /** Which of the definition's fallback models is asked, from 1; 0: its own. */
+  fallback: number
+  /** A request was too long: `due`: a checkpoint comes before it is made again; `tried`: it came, or none did. Once between two answers. */
+  recovery: 'due' | 'tried' | null
+  /** The provider paused its last answer: the call that is due carries it on, and what people said meanwhile waits until it is whole. */
+  paused: boolean
 }
 
 export interface State {
@@ -57,6 +67,8 @@ export interface State {
   workFolder: string | null
   turns: number
   turn: TurnState | null
+  /** By this session's own rows, which begin at `since`: for the limits of the session. */
+  spent: Used & { since: number }
   /** T of `model@T`; 0 where no model call is due. */
   due: number
   /** Messages that no manifest names yet and that belong to the open turn. */
@@ -95,6 +107,7 @@ export const emptyState: State = {
   workFolder: null,
   turns: 0,
   turn: null,
+  spent: { since: 0, steps: 0, tokens: 0, usdMicros: 0 },
   due: 0,
   unseen: [],
   extra: [],
@@ -136,5 +149,5 @@ export function openCalls(s: State): CallState[] {
 /** The events that the next request names for the first time, in view order: results in the order of the calls, then by seq. */
 export function unseenByModel(s: State): number[] {
   const results = s.calls.flatMap((call) => (call.finished ? [call.finished] : []))
-  return [...results, ...[...s.extra, ...s.unseen].sort((a, b) => a - b)]
+  return [...results, ...[...s.extra, ...(s.turn?.paused ? [] : s.unseen)].sort((a, b) => a - b)]
 }

@@ -53,8 +53,8 @@ export const ADVANCE = {
   retry: { initialInterval: 100, backoffCoefficient: 2, maximumInterval: 1_000, maximumAttempts: 4 },
 } as const
 
-/** `callModel`: an hour for one attempt, streaming included; silence is judged inside (model.silenceMs). */
-export const CALL_MODEL_MS = 3_600_000
+/** `callModel`: above what one attempt may take by its definition (model.totalMs, an hour at most); silence is judged inside (model.silenceMs). */
+export const CALL_MODEL_MS = 3_900_000
 /** What a tool's activity gets beyond the tool's own timeout, to write its result and, after a kill, to wait for a silent holder. */
 export const TOOL_SLACK_MS = 60_000
 /** Retries of a regular activity are for crashes and outages: they never give up by themselves, since the log says when to. */

@@ -6,6 +6,7 @@ import type { Accepted, Answer } from '../../client/types'
 import type { Delivery } from '../../contract/events'
 import { withExamples, wholeNumber, type Cli } from '../cli'
 import { EXIT } from '../exit-codes'
+import { limitWords } from '../limit-words'
 import { safeText } from '../safe-text'
 
 export function addInputCommands(program: Command, cli: Cli): void {
@@ -39,7 +40,7 @@ export function sayAnswer(cli: Cli, answer: Answer & { key: string }, alreadySee
   const why = answer.failure
     ? `: ${answer.failure.class}: ${safeText(answer.failure.message)}`
     : answer.limit
-      ? `: ${answer.limit}`
+      ? `: ${limitWords(answer.limit)}`
       : ''
   out.note(`The turn ended: ${answer.reason}${why}`)
   cli.exit(answer.reason === 'interrupted' && cli.signal.aborted ? EXIT.interrupted : EXIT.notDone)

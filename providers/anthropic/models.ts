@@ -35,7 +35,8 @@ export function settings(model: ModelSpec, seq: number, drop: Drop): Settings {
   const out: Settings = { max_tokens: maxOutputTokens }
   if (!reasoning) return out
   const { effort, budgetTokens } = reasoning
-  if (effort !== undefined && family.effort) out.output_config = { effort: effort === 'minimal' ? 'low' : effort }
+  if (effort !== undefined && family.effort)
+    out.output_config = { effort: effort === 'minimal' || effort === 'none' ? 'low' : effort }
   else if (effort !== undefined) drop(seq, 'effort', `${model.name} has no effort levels`)
   if (family.thinking === 'adaptive') {
     // Without `display` the newer models stream empty thinking.

@@ -67,7 +67,7 @@ interface Settings {
   max_tokens?: number
   max_completion_tokens?: number
   temperature?: number
-  reasoning_effort?: 'minimal' | 'low' | 'medium' | 'high'
+  reasoning_effort?: NonNullable<ModelSpec['reasoning']>['effort']
   stream_options?: { include_usage: true }
 }
 

@@ -96,6 +96,51 @@ test('--full has whole texts, and what was started', () => {
   expect(lines).toContain('                            see above')
 })
 
+test('what follows a failure, who answered instead, and which limit ended a turn, in plain words', () => {
+  const failed = (seq: number, more: Partial<Payload<'model_failed'>>): LogEvent =>
+    event(seq, 'model_failed', {
+      ...{ step: 'model@2', class: 'overloaded', retryable: true, attempts: [], message: 'Busy.' },
+      ...more,
+    })
+  const usage = { input: 1000, output: 100, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+  const summed = { step: 'checkpoint@4', lo: 1, hi: 1, method: 'model' as const, usage, costUsdMicros: 100 }
+  const last = answer(6, 4, [{ type: 'text', text: 'Here.' }])
+  const p = last.payload as Payload<'model_answered'>
+  const attempts = [
+    { n: 1, at: 0, outcome: 'refused_request' as const },
+    { n: 1, at: 0, outcome: 'answered' as const },
+  ]
+  const by = { ...p, stop: 'context_exceeded', attempts, manifest: { ...p.manifest, fallback: 1, replayCut: 3 } }
+  const t = timeline()
+  const log = [
+    message(2, 'hello'),
+    failed(3, { next: { kind: 'fallback', model: 1 } }),
+    failed(4, { class: 'context_exceeded', message: 'Too long.', next: { kind: 'checkpoint' } }),
+    event(5, 'checkpoint_made', { ...summed, blocks: [{ type: 'text', text: 'so far' }] }),
+    { ...last, payload: by } as LogEvent,
+    event(7, 'turn_finished', { turn: 2, reason: 'limit', limit: 'session_usd' }, 'system'),
+    event(8, 'turn_finished', { turn: 8, reason: 'limit', limit: 'usd' }, 'system'),
+  ]
+  expect(log.flatMap((e) => t.lines(e))).toEqual([
+    '00:00:02    2  jan          hello',
+    '00:00:03    3  agent        model call failed: overloaded',
+    '                            Busy.',
+    '                            → the turn goes on with fallback 1',
+    '00:00:04    4  agent        model call failed: context_exceeded',
+    '                            Too long.',
+    '                            → too long: a summary makes room, then it is called again',
+    '00:00:05    5  agent        checkpoint: stands for 1..1',
+    '                            so far',
+    '00:00:06    6  agent        Here.',
+    '                            (cut off: nothing more fitted into what the model takes)',
+    '                            (attempt 2)',
+    '                            (fallback 1: m)',
+    '                            (its provider refused what it had said up to 3: sent as plain text)',
+    "00:00:07    7               ■ turn ended: the session's limit of money is reached; a definition with a greater one (sessionLimits) lets it go on · 2 model calls · 13.4k tokens · $0.0413 · 5.0 s",
+    '00:00:08    8               ■ turn ended: limit of money',
+  ])
+})
+
 test('nothing is said of the cost of a turn whose beginning was not seen', () => {
   expect(timeline().lines(LOG[9] as LogEvent)).toEqual(['00:00:10   10               ■ turn done'])
 })

@@ -101,6 +101,27 @@ describe('which turn handled a message', () => {
     })
   })
 
+  test('a failure that the turn went on from is none of its end, and summaries are paid for too', () => {
+    const failed = event(3, 'model_failed', {
+      ...{ step: 'model@2', class: 'context_exceeded', retryable: false, attempts: [], message: 'too long' },
+      next: { kind: 'checkpoint' },
+    })
+    const made = event(4, 'checkpoint_made', {
+      ...{ step: 'checkpoint@3', lo: 1, hi: 1, blocks: [{ type: 'text', text: 'sum' }], method: 'model' },
+      ...{ usage: { input: 100, output: 7, cacheRead: 0, cacheWrite: 0, reasoning: 0 }, costUsdMicros: 3 },
+    })
+    const { end } = watch(2, [message(2), failed, made, answer(5, 3, 'after all'), finished(6, 2)])
+    expect(end).toMatchObject({ reason: 'done', text: 'after all', costUsdMicros: 8, usage: { input: 110, output: 9 } })
+    expect(end).not.toHaveProperty('failure')
+  })
+
+  test('an answer that was paused and carried on is one', () => {
+    const half = answer(3, 2, 'first half')
+    const paused = { ...half, payload: { ...(half.payload as object), stop: 'pause' } } as LogEvent
+    const { end } = watch(2, [message(2), paused, answer(4, 3, 'second half'), finished(5, 2)])
+    expect(end).toMatchObject({ answerSeq: 4, blocks: [{ text: 'first half' }, { text: 'second half' }] })
+  })
+
   test('a call without a known price makes the price of the turn unknown', () => {
     const log = [message(2), answer(3, 2, 'a', undefined), finished(4, 2)]
     expect(watch(2, log).end?.costUsdMicros).toBe(5)

@@ -60,7 +60,17 @@ function outcome(h: History, pick: (n: number) => number): void {
     if (pick(5) === 0) h.drafts.set(row.step, g.closedRow(row.step, 'unknown'))
     else if (i >= 0) h.drafts.set(row.step, g.toolRow(s, i, pick(2) ? 'ok' : 'error'))
   } else if (what.due === s.due) {
-    if (pick(6) === 0) return void h.drafts.set(row.step, g.finishedRow(row.step, g.failed(s)))
+    if (what.kind === 'checkpoint')
+      return void h.drafts.set(
+        row.step,
+        pick(3) ? g.finishedRow(row.step, g.summary(s)) : g.closedRow(row.step, 'cancelled'),
+      )
+    if (pick(4) === 0)
+      return void h.drafts.set(
+        row.step,
+        g.finishedRow(row.step, g.failedOf(s, pick(2) ? 'context_exceeded' : pick(3) ? 'overloaded' : 'internal')),
+      )
+    if (pick(8) === 0) return void h.drafts.set(row.step, g.finishedRow(row.step, g.paused(s)))
     const names = Array.from({ length: pick(4) }, () => TOOLS[pick(TOOLS.length)] ?? 'pay')
     const broken = pick(6) === 0
     h.drafts.set(
@@ -129,6 +139,8 @@ export function settle(h: History): Decision {
       const s = stateOf(h)
       const what = parseStep(row.step)
       if (what.kind === 'model' && what.due === s.due) h.drafts.set(row.step, g.modelRow(s))
+      if (what.kind === 'checkpoint' && what.due === s.due)
+        h.drafts.set(row.step, g.finishedRow(row.step, g.summary(s)))
       if (what.kind === 'tool')
         h.drafts.set(
           row.step,

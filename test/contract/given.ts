@@ -2,9 +2,11 @@
  * Builders for given/when/then: short events, a log that is judged after every event, drafts and an Env for nextStep.
  */
 import { createHash } from 'node:crypto'
+import { checkpointDue } from '../../contract/compaction'
 import { parseDefinition, type Definition, type DefinitionInput } from '../../contract/definition'
-import type { Delivery, KnownEvent, NewEvent, Outcome, Payload } from '../../contract/events'
-import { callId, modelStep, toolStep } from '../../contract/ids'
+import type { Delivery, FailureClass, KnownEvent, NewEvent, Outcome, Payload } from '../../contract/events'
+import { nextAfter } from '../../contract/fallbacks'
+import { callId, checkpointStep, modelStep, toolStep } from '../../contract/ids'
 import { reduceChecked } from '../../contract/invariants'
 import type { DraftView, Env } from '../../contract/next-step'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
@@ -18,6 +20,12 @@ export const SECOND = 1_000_000
 const schema = '{"type":"object"}'
 export const DEFINITION_INPUT: DefinitionInput = {
   model: { provider: 'anthropic', name: 'scripted' },
+  fallbacks: {
+    models: [
+      { provider: 'openai-chat', name: 'second' },
+      { provider: 'openai-chat', name: 'third' },
+    ],
+  },
   approvalSeconds: 60,
   tools: [
     { name: 'pay', description: '', inputSchema: schema, approval: 'allow' },
@@ -67,16 +75,33 @@ export function answered(s: State, calls: (string | CallSpec)[] = [], saw = unse
     },
   }
 }
-export function failed(s: State): NewEvent {
+/** An answer that its provider paused. */
+export function paused(s: State): NewEvent {
+  const event = answered(s)
+  if (event.type !== 'model_answered') throw new Error('not an answer')
+  return { ...event, payload: { ...event.payload, stop: 'pause' } }
+}
+export function failed(s: State, more: Partial<Payload<'model_failed'>> = {}): NewEvent {
   const payload: Payload<'model_failed'> = {
     step: modelStep(s.due),
     class: 'overloaded',
     retryable: true,
     attempts: [],
     message: 'overloaded',
+    ...more,
   }
   return { type: 'model_failed', payload }
 }
+/** The same, and what follows it by the definition. */
+export function failedOf(s: State, failure: FailureClass, definition = DEFINITION): NewEvent {
+  const next = nextAfter(s, definition, failure)
+  return failed(s, { class: failure, ...(next ? { next } : {}) })
+}
+/** The summary that is due, as a step makes it. */
+export const summary = (s: State, hi = checkpointDue(s, DEFINITION) ?? 0): NewEvent => ({
+  type: 'checkpoint_made',
+  payload: { step: checkpointStep(s.due), lo: 1, hi, blocks: [{ type: 'text', text: 'sum' }], method: 'model' },
+})
 export const callAt = (s: State, i = 0): string => s.calls[i]?.id ?? `${SESSION}:none.${i}`
 const toolAt = (s: State, i = 0): string => s.calls[i]?.name ?? 'none'
 export const requested = (s: State, i = 0, expiresAt?: number): NewEvent => ({

@@ -11,6 +11,8 @@ const asked = g.then(calls, g.requested)
 const stopping = g.then(calls, g.stop)
 const settled = g.then(due, (s) => g.answered(s))
 const stopped = g.then(g.then(due, g.stop), g.interrupted)
+const fallen = g.then(due, (s) => g.failedOf(s, 'overloaded'))
+const recovered = g.then(g.then(g.then(settled, g.turnFinished), g.message()), (s) => g.failedOf(s, 'context_exceeded'))
 
 /** What reduce makes of it, or, where it refuses, the state with only the seq moved on: a reducer that let it through. */
 function lenient(s: State, event: NewEvent): State {
@@ -78,6 +80,13 @@ const broken: Broken[] = [
   ['I22', due, g.message('steer'), (s) => ({ ...s, extra: [1] })],
   ['I23', due, g.checkpoint(due), (s) => ({ ...s, due: 0 })],
   ['I23', due, g.checkpoint(due), (s) => ({ ...s, checkpoint: 2 })],
+  ['I24', due, g.failed(due), (s) => ({ ...s, due: 2 })],
+  ['I24', due, g.failedOf(due, 'overloaded'), (s) => ({ ...s, due: 2 })],
+  ['I24', fallen, g.failed(fallen, { next: { kind: 'fallback', model: 1 } }), (s) => ({ ...s, due: 4 })],
+  ['I24', recovered, g.failed(recovered, { next: { kind: 'checkpoint' } }), (s) => ({ ...s, due: s.seq })],
+  ['I25', due, g.failed(due), (s) => ({ ...s, spent: due.spent })],
+  ['I25', settled, g.message(), (s) => ({ ...s, spent: { ...s.spent, tokens: 0 } })],
+  ['I25', settled, g.forked(settled), (s) => ({ ...s, spent: settled.spent })],
 ]
 
 describe('each invariant is seen to break', () => {

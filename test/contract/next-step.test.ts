@@ -128,7 +128,7 @@ describe('limits', () => {
   })
   it.each([
     ['steps', { steps: 2 }],
-    ['tokens', { tokens: 16 }],
+    ['tokens', { tokens: 31 }],
     ['usd', { usdMicros: 8 }],
     ['seconds', { seconds: 99 }],
   ])('goes on one below the limit of %s', (_limit, limits) => {
@@ -140,11 +140,21 @@ describe('limits', () => {
     const d = decide(loop, { ...e, drafts: new Map([['model@5', g.modelRow(loop)]]) })
     expect(brief(d).events).toEqual(['model_answered', 'turn_finished:done'])
   })
-  it('holds back what it would append until the row is closed: a look has closes or events, never both', () => {
+  it('appends before it closes a row that the append names: a message that came between would else get its seq, and its row', () => {
     const s = g.given(g.created, g.message(), (x) => g.answered(x, ['look']), g.started)
     const d = decide(s, { ...limited({ steps: 1 }), drafts: new Map([['tool@s:2.0', g.toolRow(s)]]) })
-    expect(brief(d)).toEqual({ ...nothing, closes: ['model@5:cancelled:absent'], waiting: 'settling' })
-    expect(d.state).toBe(s)
+    expect(brief(d)).toEqual({ ...nothing, events: ['tool_finished:ok'], waiting: 'steps' })
+    expect(d.again).toBe(true)
+    expect(brief(decide(d.state, limited({ steps: 1 })))).toEqual({
+      ...nothing,
+      closes: ['model@5:cancelled:absent'],
+      waiting: 'settling',
+    })
+  })
+  it('does not begin a call whose request alone would go beyond what is left of the tokens', () => {
+    expect(loop).toMatchObject({ context: 16, turn: { tokens: 15 } })
+    expect(brief(decide(loop, limited({ tokens: 30 }))).closes).toEqual(['model@5:cancelled:absent'])
+    expect(brief(decide(g.then(loop, g.checkpoint), limited({ tokens: 30 }))).run).toEqual(['model@5'])
   })
   it('counts anew in the next turn', () => {
     const next = [g.turnFinished(loop, 'limit'), g.message()].reduce(g.then, loop)

@@ -4,6 +4,7 @@
  */
 import type { Definition } from '../../contract/definition'
 import type { NewEvent } from '../../contract/events'
+import { nextAfter } from '../../contract/fallbacks'
 import { callId, parseStep } from '../../contract/ids'
 import type { DraftView } from '../../contract/next-step'
 import {
@@ -65,19 +66,25 @@ export function makeStore(
         payload: { step, lo: 1, hi: row.hi ?? 0, blocks: [{ type: 'text', text: 'sum' }], method: 'model' },
       }
     const calls = answers[f.answers] ?? []
-    if (calls[0] === 'fail')
+    if (calls[0] === 'fail' || calls[0] === 'long') {
+      const failure = calls[0] === 'long' ? 'context_exceeded' : 'overloaded'
+      const next = nextAfter(f.tried, definition, failure)
       return {
         type: 'model_failed',
-        payload: { step, class: 'overloaded', retryable: true, attempts: [], message: '' },
+        payload: { step, class: failure, retryable: true, attempts: [], message: '', ...(next ? { next } : {}) },
       }
+    }
+    const pause = calls[0] === 'pause'
     return {
       type: 'model_answered',
       payload: {
         step,
         provider: 'p',
         model: 'm',
-        blocks: calls.map((name, i) => ({ type: 'tool_call', call: callId(`s${s}`, what.due, i), name, args: '{}' })),
-        stop: 'end',
+        blocks: pause
+          ? []
+          : calls.map((name, i) => ({ type: 'tool_call', call: callId(`s${s}`, what.due, i), name, args: '{}' })),
+        stop: pause ? 'pause' : 'end',
         usage: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, reasoning: 0 },
         timings: { startedAt: 0, totalMs: 0 },
         manifest: { view: 1, definition: HASH, prev: row.prev ?? 0, saw: row.saw ?? [], dropped: [], requestHash: '' },
@@ -119,6 +126,7 @@ export function makeStore(
       }),
       closes: d.closes,
       run: d.run.map((r) => r.step),
+      again: d.again,
       waits: d.waiting === 'approval' || d.waiting === 'deferred',
       settling: d.waiting === 'settling' && d.closes.length === 0,
       sig,

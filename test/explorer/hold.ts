@@ -81,6 +81,32 @@ export const HOLD: Record<string, Case> = {
   'a checkpoint and steering': scope([0, 1], [[queue('m1')], [steer('m2')]], [['i']], { compaction: 'works', ...soft }),
   'a checkpoint and a stop': scope([0, 1], [[queue('m1')], [stop('tool_finished')]], [['i']], { compaction: 'works' }),
   'no summary comes of it': scope([1, 2], [[queue('m1')]], [['i']], { compaction: 'fails', ...soft }),
+  'a fallback answers': scope([1, 2], [[queue('m1')]], [['fail'], []], { fallback: true, ...soft }),
+  'a fallback and steering': scope([0, 1], [[queue('m1')], [steer('m2')]], [['fail'], ['i']], {
+    fallback: true,
+    ...soft,
+  }),
+  'a fallback and a stop': scope([1, 2], [[queue('m1')], [stop()]], [['fail'], []], { fallback: true }),
+  'a fallback that fails too': scope([0, 1], [[queue('m1')], [queue('m2')]], [['fail'], ['fail']], {
+    fallback: true,
+    ...soft,
+  }),
+  'too long': scope([0, 1], [[queue('m1'), queue('m2')]], [[], ['long']], { compaction: 'forced', ...soft }),
+  'too long, and a stop': scope([0, 1], [[queue('m1'), queue('m2')], [stop('model_failed')]], [[], ['long']], {
+    compaction: 'forced',
+  }),
+  'too long without end, then a fallback': scope(
+    [0, 1],
+    [[queue('m1'), queue('m2')]],
+    [[], ['long'], ['long'], ['long']],
+    { compaction: 'forced', fallback: true, ...soft },
+  ),
+  'too long, and no summary comes of it': scope([0, 1], [[queue('m1'), queue('m2')]], [[], ['long']], {
+    compaction: 'fails',
+    ...soft,
+  }),
+  'a pause': scope([0, 1], [[queue('m1')], [steer('m2')]], [['pause'], []], soft),
+  'a pause and a stop': scope([1, 2], [[queue('m1')], [stop()]], [['pause'], []]),
   'fork anywhere': scope([0, 0], [[queue('m1')], [fork()], [allow(child)]], [['u']]),
   'fork anywhere, a fault': scope([0, 1], [[queue('m1')], [fork('tool_started')]], [['u']], {
     faults: { crash: 1, loss: 1 },

@@ -8,8 +8,7 @@ import type { Model } from './engine'
 import { makeActions } from './processes'
 import type { Scope } from './scope'
 import {
-  COMPACTING,
-  DEFINITION,
+  definitionOf,
   entry,
   FAULTS,
   HASH,
@@ -29,8 +28,9 @@ export function makeModel(scope: Scope): Model<World> {
   const rules: Rules = { ...REAL, ...scope.rules }
   const on = new Set(scope.switches)
   const fold = makeReader(rules)
-  const store = makeStore(fold, rules, on, scope.answers, scope.compaction ? COMPACTING : DEFINITION)
-  const actions = makeActions(scope, store, rules, on)
+  const definition = definitionOf(scope)
+  const store = makeStore(fold, rules, on, scope.answers, definition)
+  const actions = makeActions(scope, definition, store, rules, on)
   const sessions = scope.people.some((p) => p.some((x) => x.do === 'fork')) ? 2 : 1
   const clusters = scope.clusters ?? 1
 

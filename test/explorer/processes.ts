@@ -3,6 +3,7 @@
  * transaction, one outside effect, or one decision of Temporal. Faults are drawn from a budget. Past 400 lines: the actions share one
  * closure over scope, store and switches, and a rule is checked by reading them side by side.
  */
+import type { Definition } from '../../contract/definition'
 import type { NewEvent } from '../../contract/events'
 import { checkpointDue } from '../../contract/compaction'
 import { parseStep } from '../../contract/ids'
@@ -10,7 +11,6 @@ import type { Action } from './engine'
 import type { Scope } from './scope'
 import { stepProcs, type Store } from './database'
 import {
-  COMPACTING,
   entry,
   HASH,
   intern,
@@ -38,6 +38,7 @@ const bump = (counts: Record<string, number>, key: string): number => (counts[ke
 
 export function makeActions(
   scope: Scope,
+  definition: Definition,
   store: Store,
   rules: Rules,
   on: ReadonlySet<Switch>,
@@ -91,7 +92,7 @@ export function makeActions(
       } else w.runs[c]![s] = null
       return
     }
-    if (status === 'head_moved' || l.closes.length > 0) return
+    if (status === 'head_moved' || l.closes.length > 0 || l.again) return
     if (l.sig) run.sig = 0
     run.grace = !l.settling || run.grace
     for (const step of Object.keys(run.flight)) if (!l.run.includes(step)) delete run.flight[step]
@@ -381,7 +382,7 @@ export function makeActions(
       if (what.kind === 'checkpoint') {
         x.slot = `${s}${step}`
         if (n.answered[x.slot]) n.bad ||= `a summary that had reached a draft was asked for again ~ ${step}`
-        n.ses[s]!.drafts[step] = { st: 'c', e: p.e, a: p.a, hi: checkpointDue(f.tried, COMPACTING) ?? 0 }
+        n.ses[s]!.drafts[step] = { st: 'c', e: p.e, a: p.a, hi: checkpointDue(f.tried, definition) ?? 0 }
         return void bump(n.paid, x.slot)
       }
       const sent = rules.request(f.tried, f.sent, log.map(entry))

@@ -2,12 +2,13 @@
  * The world that the explorer searches: sessions with their logs and draft rows, runs, activity processes, people, what was truly done.
  * Events are interned: a log is a list of numbers. Everything derived from a log is kept by its prefix.
  */
-import { parseDefinition } from '../../contract/definition'
+import { parseDefinition, type Definition } from '../../contract/definition'
 import type { KnownEvent, NewEvent, Payload } from '../../contract/events'
 import { checkInvariants } from '../../contract/invariants'
 import type { Decision, Env } from '../../contract/next-step'
 import { reduce, type Reduced } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
+import type { Scope } from './scope'
 
 /** A draft row. `c` claimed, `f` finished, `x` closed; epoch and attempt are its token. `sent`: the whole request, as seqs. */
 export interface Row {
@@ -33,6 +34,8 @@ export interface Look {
   events: number[]
   closes: { step: string; token: string | null; outcome: 'unknown' | 'cancelled' }[]
   run: string[]
+  /** Events first, and then another look. */
+  again: boolean
   waits: boolean
   settling: boolean
   sig: number
@@ -195,8 +198,12 @@ export const DEFINITION = parseDefinition({
     approval: name.endsWith('a') ? 'ask' : 'allow',
   })),
 })
-/** The same, with a checkpoint due behind every step. */
-export const COMPACTING = { ...DEFINITION, compaction: { atTokens: 1, keepSteps: 0 } }
+/** The same, with a checkpoint due behind every step, and with a model to fall back on. */
+export const definitionOf = ({ compaction, fallback }: Pick<Scope, 'compaction' | 'fallback'>): Definition => ({
+  ...DEFINITION,
+  ...(compaction && compaction !== 'forced' ? { compaction: { atTokens: 1, keepSteps: 0 } } : {}),
+  ...(fallback ? { fallbacks: { models: [DEFINITION.model] } } : {}),
+})
 export const isSafeKind = (kind: string): boolean => kind.startsWith('i')
 export const isDeferredKind = (kind: string): boolean => kind.startsWith('d')
 

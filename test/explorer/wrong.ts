@@ -54,6 +54,14 @@ const checkpointInMidStep: Partial<Rules> = {
     return { ...d, events }
   },
 }
+/** Rule 5 broken: a fallback is asked under the step that failed. */
+const fallbackUnderOldStep = reducing((s, e, before) =>
+  e.type === 'model_failed' && e.payload.next ? { ...s, due: before.due } : s,
+)
+/** Rule 16 broken: each request that was too long is helped by another checkpoint, of the same as before. */
+const recoversAgain = reducing((s) =>
+  s.turn?.recovery === 'tried' ? { ...s, checkpoint: 0, turn: { ...s.turn, recovery: null } } : s,
+)
 /** Rule 14 broken: says cancelled or unknown without closing the row. */
 const withoutClosing: Partial<Rules> = {
   nextStep(s: State, env: Env) {
@@ -280,6 +288,23 @@ export const WRONG: Record<string, Scope & { expect: string }> = {
     0,
     'checkpoint_made cannot follow in phase due: wrong_range',
     { rules: checkpointInMidStep, compaction: 'works' },
+  ),
+  'a fallback keeps the step that failed': w(
+    one,
+    [['fail'], []],
+    0,
+    'turn_finished cannot follow in phase due: work_left',
+    {
+      rules: fallbackUnderOldStep,
+      fallback: true,
+    },
+  ),
+  'a request that is too long is helped without end': w(
+    [[queue('m1'), queue('m2')]],
+    [[], ['long'], ['long'], ['long']],
+    0,
+    'model_failed cannot follow in phase due: wrong_next',
+    { rules: recoversAgain, compaction: 'forced' },
   ),
   'completion drops a nudge': w(two, [[]], 0, 'stuck', { faults: {}, noReconciler: true, switches: ['completeBlind'] }),
   'a beating claim is taken over': w(one, [['u']], 1, 'one step paid for', {
