@@ -10,7 +10,7 @@ import type { Attempt, FailureClass, KnownEvent, Manifest, Payload, Usage } from
 import { modelAsked, nextAfter } from '../contract/fallbacks'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
-import type { DeltaSink, ModelResult, Tool, View } from '../contract/ports'
+import type { Billed, DeltaSink, ModelResult, Tool, View } from '../contract/ports'
 import { emptyState, phaseOf, unseenByModel, type State } from '../contract/state'
 import { MODEL_ATTEMPTS, MODEL_ATTEMPTS_IN_ALL, MAX_RETRY_AFTER_MS, MODEL_RETRY, OVERDUE_MS } from '../contract/timing'
 import { askProvider, type AskDeps, type Asked } from './ask-provider'
@@ -37,7 +37,7 @@ export interface CallModelDeps extends StepDeps, Pick<AskDeps, 'providers'> {
     last: Manifest | undefined,
     next: { definition: string; prev: number; saw: readonly number[] },
   ): Manifest['dropped']
-  costUsdMicros(model: string, usage: Usage): number | undefined
+  costUsdMicros(model: string, usage: Usage, billed?: Billed): number | undefined
   /** Microseconds since 1970. */
   now(): number
 }
@@ -209,7 +209,7 @@ function answer(
   result: Extract<ModelResult, { ok: true }>,
   attempts: Attempt[],
 ): StepResult {
-  const cost = deps.costUsdMicros(result.model, result.usage)
+  const cost = deps.costUsdMicros(result.model, result.usage, result.billed)
   return {
     type: 'model_answered',
     payload: {

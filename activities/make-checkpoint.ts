@@ -44,7 +44,7 @@ export async function makeCheckpoint(
   if (stopped === 'lost') return null
   const text = summaryIn(result)
   if (result.ok && text) {
-    const cost = deps.costUsdMicros(result.model, result.usage)
+    const cost = deps.costUsdMicros(result.model, result.usage, result.billed)
     const attempt = (outcome: Attempt['outcome']): Attempt => ({ n: claim.attempt, at: startedAt, outcome })
     return held.finish({
       type: 'checkpoint_made',

@@ -1,10 +1,14 @@
 /** What `savefile run` and `savefile chat` run under where nobody gives a definition: the built-in tools, and the model that is at hand. */
-import type { DefinitionInput } from '../contract/definition'
+import { ProviderName, type DefinitionInput } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { builtinSpecs } from '../tools/builtin'
 
-/** Of each vendor, a model that is good at tools and not the dearest. */
-const MODELS = { anthropic: 'claude-sonnet-5-5', 'openai-chat': 'gpt-6-sol' } as const
+/** Of each vendor, a model that is good at tools and not the dearest. OpenAI's newer ones take tools on Chat Completions only without thought. */
+const MODELS = {
+  anthropic: 'claude-sonnet-5-5',
+  'openai-responses': 'gpt-6-sol',
+  'openai-chat': 'gpt-5.1',
+} as const satisfies Record<ProviderName, string>
 
 export const SYSTEM = [
   'You work in a folder of files, with tools. Look before you answer; do not guess at what a file holds.',
@@ -12,7 +16,7 @@ export const SYSTEM = [
 ].join('\n')
 
 export interface ModelChoice {
-  provider: 'anthropic' | 'openai-chat'
+  provider: ProviderName
   name: string
 }
 
@@ -33,27 +37,33 @@ export function chooseModel(
   const ofStack = stack && !stack.scripted ? stack.providers[0] : undefined
   const ofEnv = env.ANTHROPIC_API_KEY
     ? 'anthropic'
-    : env.OPENAI_API_KEY || env.OPENAI_BASE_URL
+    : env.OPENAI_BASE_URL
       ? 'openai-chat'
-      : undefined
+      : env.OPENAI_API_KEY
+        ? 'openai-responses'
+        : undefined
   const provider = options.provider ?? ofName ?? ofStack ?? ofEnv
-  if (provider !== 'anthropic' && provider !== 'openai-chat') {
+  if (!isProvider(provider)) {
     const what =
       provider === undefined
         ? 'No model is named, and no key says which provider.'
         : `There is no provider ${JSON.stringify(provider)}.`
     const right =
-      'Say --provider anthropic or --provider openai-chat, or set ANTHROPIC_API_KEY or OPENAI_API_KEY here and where the worker runs.'
+      'Say --provider anthropic, openai-responses or openai-chat, or set ANTHROPIC_API_KEY or OPENAI_API_KEY here and where the worker runs.'
     throw new SavefileError('invalid_input', `${what} ${right}`)
   }
   const name = options.model ?? (provider === 'anthropic' ? env.ANTHROPIC_MODEL : env.OPENAI_MODEL)
   if (name) return { provider, name }
-  if (provider === 'openai-chat' && env.OPENAI_BASE_URL)
+  if (provider !== 'anthropic' && env.OPENAI_BASE_URL)
     throw new SavefileError(
       'invalid_input',
       'A server of your own (OPENAI_BASE_URL) has models of its own: say --model <name>, or set OPENAI_MODEL.',
     )
   return { provider, name: MODELS[provider] }
+}
+
+function isProvider(name: string | undefined): name is ProviderName {
+  return ProviderName.options.some((known) => known === name)
 }
 
 export function defaultDefinition(model: ModelChoice): DefinitionInput {

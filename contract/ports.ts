@@ -171,7 +171,8 @@ export interface Delta {
 /** A message of a view: neutral, in view order. Tool results are grouped into one entry, in the order of the calls. */
 export type ViewEntry =
   | { role: 'user'; seq: number; actor: string; blocks: ContentBlock[] }
-  | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay }
+  /** `paused`: the provider stopped in the middle of it, and goes on where it is sent back as the last message. */
+  | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay; paused?: true }
   | {
       role: 'results'
       seq: number
@@ -205,6 +206,14 @@ export interface Sent {
   dropped: Manifest['dropped']
 }
 
+/** What changes the price of an answer, as its provider says it. */
+export interface Billed {
+  /** The service tier that it was answered in, where that is not the standard one. */
+  tier?: string
+  /** Of the tokens written to the cache: those that are kept for an hour. */
+  cacheWrite1h?: number
+}
+
 export type ModelResult = Sent &
   (
     | {
@@ -218,6 +227,7 @@ export type ModelResult = Sent &
         responseId?: string
         replay?: Replay
         firstByteMs?: number
+        billed?: Billed
       }
     | {
         ok: false

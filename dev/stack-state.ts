@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import type { ProviderName } from '../contract/definition'
 import type { Passwords } from './database'
 import { isAlive, type ProcessId } from './processes'
 
@@ -61,8 +62,7 @@ export interface StackAddresses {
     from: 'environment' | 'path' | 'download' | 'build'
   }
   /** Which model answers: the scripted server, or the providers whose keys were found. */
-  model:
-    { scripted: true; url: string; script: string } | { scripted: false; providers: ('anthropic' | 'openai-chat')[] }
+  model: { scripted: true; url: string; script: string } | { scripted: false; providers: ProviderName[] }
 }
 
 export type StackState =

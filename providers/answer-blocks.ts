@@ -3,6 +3,7 @@
  */
 import type { Block, ToolCallBlock } from '../contract/blocks'
 import type { Usage } from '../contract/events'
+import type { Billed } from '../contract/ports'
 import { normaliseText } from '../contract/text'
 import { isRecord } from './failures'
 import { argsProblem } from './wire-names'
@@ -43,6 +44,11 @@ export function field(value: unknown, name: string): unknown {
 
 export function text(value: unknown): string {
   return typeof value === 'string' ? value : ''
+}
+
+/** OpenAI's word for the tier that an answer was made in: of the standard one nothing is said. */
+export function billedTier(tier: string): { billed?: Billed } {
+  return tier === '' || tier === 'default' || tier === 'auto' ? {} : { billed: { tier } }
 }
 
 /** The id of an answer, where the vendor gives one. */

@@ -4,7 +4,7 @@
 import type { BlobRef, Block, ContentBlock } from '../contract/blocks'
 import type { Manifest, Replay } from '../contract/events'
 import type { ModelRequest } from '../contract/ports'
-import { normaliseText } from '../contract/text'
+import { cutText, normaliseText } from '../contract/text'
 
 /** Where an answer, a result or a message would otherwise be empty: vendors refuse that, and leaving it out would move what follows. */
 export const NO_TEXT = '(no text)'
@@ -14,6 +14,9 @@ export const GO_ON = '(The conversation goes on.)'
 
 const IMAGES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'] as const
 type ImageType = (typeof IMAGES)[number]
+
+/** OpenAI refuses a tool's output that is longer. */
+const OUTPUT_CHARS = 10_485_760
 
 /** A block as every vendor knows it: nothing else than these reaches an adapter's wire code. */
 export type Part =
@@ -101,9 +104,17 @@ export function textOfParts(parts: readonly Part[], between: string): string {
 /** What a provider needs to be the same for its replay to be sent back. */
 export type Home = Pick<Replay, 'provider' | 'platform' | 'model' | 'format'>
 
-/** Why a replay cannot be sent back; null where it can. */
-export function foreign(replay: Replay | undefined, home: Home): string | null {
+/** Why the replay of an answer cannot be sent back; null where it can. `cut`: up to which answer none is sent. */
+export function foreign({ replay, seq }: { replay?: Replay; seq: number }, home: Home, cut = 0): string | null {
   if (!replay) return 'nothing to send back was kept'
+  if (seq <= cut) return `the provider refused its own replay: none is sent up to event ${cut}`
   const differs = (['provider', 'platform', 'model', 'format'] as const).find((field) => replay[field] !== home[field])
   return differs ? `made by another ${differs}: ${replay[differs]}` : null
+}
+
+/** A tool's output, cut where OpenAI would refuse it whole. */
+export function withinLimit(output: string, seq: number, drop: Drop): string {
+  if (output.length <= OUTPUT_CHARS) return output
+  drop(seq, 'output', `OpenAI takes no more than ${OUTPUT_CHARS} characters of it`)
+  return cutText(output, OUTPUT_CHARS)
 }

@@ -2,6 +2,7 @@
  * One exchange with a provider: encode, send, read the stream, and say how it ended. The same for every adapter, which brings the encoding,
  * the parser and the vendor's words for what goes wrong. Nothing here throws: whatever happens is a ModelResult.
  */
+import type { ModelSpec } from '../contract/definition'
 import { errorCode } from '../contract/errors'
 import type { ModelContext, ModelRequest, ModelResult, Sent } from '../contract/ports'
 import {
@@ -24,22 +25,41 @@ export interface StreamReader {
   /** Everything that makes the answer has arrived. */
   whole(): boolean
   answer(): Whole
+  /** The error that came as an event, in the shape of an SDK's error; null where none did. */
+  failed?(): unknown
+}
+
+export interface Encoded<P> {
+  params: P
+  dropped: Sent['dropped']
+  /** Some of what goes out is a provider's replay. */
+  replays: boolean
 }
 
 export interface Adapter<P> {
-  encode(request: ModelRequest, raw: RawJson): Promise<{ params: P; dropped: Sent['dropped'] }>
+  encode(request: ModelRequest, raw: RawJson): Promise<Encoded<P>>
+  /** The events of a stream; or, where the answer comes in one piece, its text as the events that a stream would have had. */
   open(params: P, fetch: Fetch, signal: AbortSignal, timeoutMs: number): Promise<AsyncIterable<unknown>>
   reader(request: ModelRequest, context: ModelContext): StreamReader
   /** Of an error that the provider itself reported: with a status, or as an event of the stream. */
   classify(facts: ErrorFacts): Verdict
 }
 
-export type Verdict = Pick<Failure, 'class'> & Partial<Pick<Failure, 'retryable'>>
+export type Verdict = Pick<Failure, 'class'> & Partial<Pick<Failure, 'retryable' | 'replayRefused'>>
 
 export interface ExchangeOptions {
   fetch: Fetch
   /** Removed from every message. */
   secrets: readonly string[]
+}
+
+/** An answer in one piece has no byte before its last: how long it may take where nothing else is said. */
+const WHOLE_MS = 600_000
+
+function limitsOf({ stream, silenceMs, totalMs }: ModelSpec) {
+  return stream === false
+    ? { silenceMs: totalMs === undefined ? Math.max(silenceMs, WHOLE_MS) : totalMs + 1000, totalMs, whole: true }
+    : { silenceMs, totalMs, whole: false }
 }
 
 export async function exchange<P>(
@@ -49,14 +69,17 @@ export async function exchange<P>(
   options: ExchangeOptions,
 ): Promise<ModelResult> {
   const raw = createRawJson()
-  const watch = new WatchedCall(options.fetch, raw, context.signal, request.model.silenceMs)
+  const limits = limitsOf(request.model)
+  const watch = new WatchedCall(options.fetch, raw, context.signal, limits)
   let dropped: Sent['dropped'] = []
+  let replays = false
   const result = async (): Promise<Failure | (Whole & { ok: true })> => {
     let params: P
     try {
       const encoded = await adapter.encode(request, raw)
       params = encoded.params
       dropped = encoded.dropped
+      replays = encoded.replays
     } catch (error) {
       // A blob that cannot be read: away for now, or gone.
       return failure('internal', safeMessage(factsOf(error).message, options.secrets), {
@@ -64,24 +87,32 @@ export async function exchange<P>(
       })
     }
     const reader = adapter.reader(request, context)
+    const ended = (error: unknown): Failure | null => {
+      const facts = factsOf(error)
+      const verdict = facts.reported ? adapter.classify(facts) : null
+      // What breaks once the answer is whole costs nothing: it is not paid for again.
+      if (!verdict && reader.whole()) return null
+      if (verdict && !replays) delete verdict.replayRefused
+      return failed(facts, verdict, watch, request, options.secrets)
+    }
     try {
       // The SDK's own limit ends with the headers; silence is watched here, so it comes second.
-      for await (const event of await adapter.open(params, watch.fetch, watch.signal, request.model.silenceMs + 1000)) {
+      for await (const event of await adapter.open(params, watch.fetch, watch.signal, limits.silenceMs + 1000)) {
         if (context.signal.aborted) return stopped()
         const before = reader.whole()
         reader.push(event)
+        const error = reader.failed?.() ?? null
+        if (error !== null) return ended(error) ?? stopped()
         if (!before && reader.whole()) watch.whole()
       }
     } catch (error) {
       if (context.signal.aborted) return stopped()
-      const facts = factsOf(error)
-      const verdict = facts.reported ? adapter.classify(facts) : null
-      // What breaks once the answer is whole costs nothing: it is not paid for again.
-      if (verdict || !reader.whole()) return failed(facts, verdict, watch, request, options.secrets)
+      const end = ended(error)
+      if (end) return end
     }
     if (context.signal.aborted) return stopped()
     if (reader.whole()) return { ok: true, ...reader.answer() }
-    return watch.silent ? silence(request) : failure('cut_off', 'The stream ended before the answer did.')
+    return overdue(watch, request) ?? failure('cut_off', 'The stream ended before the answer did.')
   }
   try {
     const outcome = await result()
@@ -101,8 +132,11 @@ function stopped(): Failure {
   return failure('cut_off', 'The call was stopped.', { retryable: false })
 }
 
-function silence(request: ModelRequest): Failure {
-  return failure('timeout', `Nothing was heard from the provider for ${request.model.silenceMs} ms.`)
+function overdue(watch: WatchedCall, { model }: ModelRequest): Failure | null {
+  if (watch.late) return failure('timeout', `The answer was not there after ${model.totalMs} ms, the limit in all.`)
+  return watch.silent
+    ? failure('timeout', `Nothing was heard from the provider for ${limitsOf(model).silenceMs} ms.`)
+    : null
 }
 
 function failed(
@@ -112,7 +146,8 @@ function failed(
   request: ModelRequest,
   secrets: readonly string[],
 ): Failure {
-  if (watch.silent) return silence(request)
+  const late = overdue(watch, request)
+  if (late) return late
   if (watch.page) {
     const words = `The server answered with ${watch.page.contentType} instead of a stream (is the base URL right?): ${watch.page.body}`
     return failure('refused_request', safeMessage(words, secrets))
@@ -120,10 +155,15 @@ function failed(
   const message = safeMessage(facts.message, secrets)
   const status = facts.status === undefined ? {} : { status: facts.status }
   if (!verdict) return failure(classOfConnection(facts, watch.began), message, status)
+  const { class: what, ...more } = verdict
   const after = retryAfterMs(facts.header, Date.now())
-  return failure(verdict.class, message, {
-    ...(verdict.retryable === undefined ? {} : { retryable: verdict.retryable }),
-    ...(after === undefined ? {} : { retryAfterMs: after }),
-    ...status,
-  })
+  return failure(what, message, { ...more, ...(after === undefined ? {} : { retryAfterMs: after }), ...status })
+}
+
+/** The events of an answer that came as one JSON document. */
+export async function* inOnePiece(
+  response: { text(): Promise<string> },
+  events: (json: string) => Iterable<unknown>,
+): AsyncGenerator<unknown> {
+  yield* events(await response.text())
 }

@@ -12,6 +12,8 @@ export interface Failure {
   retryAfterMs?: number
   status?: number
   message: string
+  /** What was refused is the replay in the request. */
+  replayRefused?: true
 }
 
 /** The parts of an SDK's error, read without `instanceof`: errors cross realms. */

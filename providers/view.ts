@@ -94,8 +94,14 @@ function partsOf(events: readonly KnownEvent[], definition: Definition, saw?: re
   const parts: Part[] = []
   let before: Answer | undefined
   for (const answer of answersInOrder(events, bySeq)) {
-    const { blocks, replay, manifest } = answer.payload
-    const entry = { role: 'assistant' as const, seq: answer.seq, blocks, ...(replay ? { replay } : {}) }
+    const { blocks, replay, manifest, stop } = answer.payload
+    const entry = {
+      role: 'assistant' as const,
+      seq: answer.seq,
+      blocks,
+      ...(replay ? { replay } : {}),
+      ...(stop === 'pause' ? { paused: true as const } : {}),
+    }
     parts.push({ ...part(before, manifest.saw), answer: entry })
     before = answer
   }

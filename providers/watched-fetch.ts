@@ -7,6 +7,15 @@ import type { RawJson } from './raw-json'
 
 export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>
 
+export interface Limits {
+  /** Without a byte. */
+  silenceMs: number
+  /** In all. */
+  totalMs?: number | undefined
+  /** The answer comes as one JSON document. */
+  whole: boolean
+}
+
 /** Once an answer is whole, how long its connection may take to end, so that it can be used again. */
 const GRACE_MS = 2000
 /** What is kept of a page that came instead of a stream. */
@@ -18,6 +27,8 @@ export class WatchedCall {
   firstByteMs: number | undefined
   /** Nothing was heard for the whole time allowed. */
   silent = false
+  /** It took longer than it may in all. */
+  late = false
   /** A page or a JSON document came with status 200 where a stream was asked for. */
   page: { contentType: string; body: string } | null = null
   /** Headers with a status of success have arrived. */
@@ -26,13 +37,16 @@ export class WatchedCall {
   private readonly own = new AbortController()
   private startedAt = 0
   private timer: NodeJS.Timeout | undefined
+  private total: NodeJS.Timeout | undefined
+  private limitMs: number
 
   constructor(
     private readonly base: Fetch,
     private readonly raw: RawJson,
     outer: AbortSignal,
-    private limitMs: number,
+    private readonly limits: Limits,
   ) {
+    this.limitMs = limits.silenceMs
     this.signal = AbortSignal.any([outer, this.own.signal])
   }
 
@@ -44,6 +58,7 @@ export class WatchedCall {
 
   end(): void {
     clearTimeout(this.timer)
+    clearTimeout(this.total)
   }
 
   readonly fetch: Fetch = async (url, init) => {
@@ -51,14 +66,19 @@ export class WatchedCall {
     if (typeof body === 'string') this.requestHash = createHash('sha256').update(body).digest('hex')
     this.startedAt = performance.now()
     this.heard()
+    if (this.limits.totalMs !== undefined)
+      this.total = setTimeout(() => {
+        this.late = true
+        this.own.abort()
+      }, this.limits.totalMs)
     const response = await this.base(url, { ...init, body })
     this.heard()
     if (!response.ok || !response.body) return response
     this.began = true
     const contentType = response.headers.get('content-type') ?? ''
-    if (/^(?:text\/html|application\/json)\b/.test(contentType)) {
+    if ((this.limits.whole ? /^text\/html\b/ : /^(?:text\/html|application\/json)\b/).test(contentType)) {
       this.page = { contentType, body: (await response.text()).slice(0, PAGE_CHARS) }
-      throw new Error(`not a stream: ${contentType}`)
+      throw new Error(`not an answer: ${contentType}`)
     }
     const { status, statusText, headers } = response
     return new Response(this.listening(response.body), { status, statusText, headers })

@@ -16,7 +16,8 @@ import { createDeltaWriter } from '../log/live'
 import { createVault } from '../log/vault'
 import { createAnthropic } from '../providers/anthropic/provider'
 import { createOpenAIChat } from '../providers/openai-chat/provider'
-import { costUsdMicros } from '../providers/prices'
+import { createOpenAIResponses } from '../providers/openai-responses/provider'
+import type { PriceList } from '../providers/prices'
 import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../providers/view'
 import { runTool } from '../tools/run-tool'
 import type { ProviderKeys } from './settings'
@@ -42,6 +43,7 @@ export function createParts(
   pool: Pool,
   ttlMs: number,
   keys: ProviderKeys,
+  prices: PriceList,
   keyring: Keyring | null,
   tools: ReadonlyMap<string, Tool>,
   warn: (what: string, error: unknown) => void,
@@ -73,7 +75,7 @@ export function createParts(
       buildSummaryView,
       newlyDropped,
       viewVersion: VIEW_VERSION,
-      costUsdMicros,
+      costUsdMicros: prices.costUsdMicros,
     })
     const executeTool = createExecuteTool({ ...step, states, runTool })
     return { advance, callModel, executeTool }
@@ -106,6 +108,7 @@ export function createParts(
 function createProviders(keys: ProviderKeys): Map<string, Provider> {
   const providers: Provider[] = []
   if (keys.anthropic) providers.push(createAnthropic(keys.anthropic))
-  if (keys.openaiChat) providers.push(createOpenAIChat(keys.openaiChat))
+  // One key, one address, both of the APIs.
+  if (keys.openai) providers.push(createOpenAIChat(keys.openai), createOpenAIResponses(keys.openai))
   return new Map(providers.map((provider) => [provider.name, provider]))
 }

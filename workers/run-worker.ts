@@ -54,7 +54,7 @@ async function work(
   try {
     await checkSchema(pool)
     const keyring = await openKeyring(settings.keys)
-    const parts = createParts(pool, settings.ttlMs, settings.providers, keyring, settings.tools, warn)
+    const parts = createParts(pool, settings.ttlMs, settings.providers, settings.prices, keyring, settings.tools, warn)
     const due = createDueLog(pool, { ttlMs: settings.ttlMs })
     try {
       while (!stop.aborted) {

@@ -8,12 +8,14 @@ import { SavefileError } from '../contract/errors'
 import type { Tool } from '../contract/ports'
 import { PROFILES, RECONCILE } from '../contract/timing'
 import { takeKeySource, type KeySource } from '../log/keyring'
+import { createPrices, readPrices, type PriceList } from '../providers/prices'
 import { builtinTools } from '../tools/builtin'
 import { hostOf } from '../tools/confinement'
 
 export interface ProviderKeys {
   anthropic?: { apiKey: string; baseURL?: string }
-  openaiChat?: { apiKey: string; baseURL?: string }
+  /** For `openai-chat` and `openai-responses`. */
+  openai?: { apiKey: string; baseURL?: string }
 }
 
 export interface WorkerSettings {
@@ -25,6 +27,7 @@ export interface WorkerSettings {
   profileName: 'default' | 'fast'
   profile: Profile
   providers: ProviderKeys
+  prices: PriceList
   /** Where the owner's keys are; null: encrypted sessions are left alone. */
   keys: KeySource | null
   /** By name: the built-in ones, and the user's own. */
@@ -69,6 +72,7 @@ export function readSettings(
     profileName,
     profile: { ...PROFILES[profileName], ...overrides },
     providers: readProviders(env),
+    prices: createPrices(env.SAVEFILE_PRICES ? readPrices(env.SAVEFILE_PRICES) : {}),
     keys: takeKeySource(env),
     tools: toolsByName([...builtinTools(hostOf(env)), ...own.tools]),
     ...(env.SAVEFILE_WORKER_NAME ? { name: env.SAVEFILE_WORKER_NAME } : {}),
@@ -102,7 +106,7 @@ function readProviders(env: Environment): ProviderKeys {
     providers.anthropic = { apiKey: anthropic, ...(env.ANTHROPIC_BASE_URL ? { baseURL: env.ANTHROPIC_BASE_URL } : {}) }
   // A local server (vLLM, llama.cpp, Ollama) often wants no key.
   if (openai || env.OPENAI_BASE_URL)
-    providers.openaiChat = {
+    providers.openai = {
       apiKey: openai ?? 'none',
       ...(env.OPENAI_BASE_URL ? { baseURL: env.OPENAI_BASE_URL } : {}),
     }

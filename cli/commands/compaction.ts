@@ -21,7 +21,7 @@ export function addCompactionCommands(program: Command, cli: Cli): void {
 function summaryOptions(command: Command): Command {
   return command
     .option('--model <name>', "the model that summarises (default: the session's)")
-    .option('--provider <name>', 'of that model: anthropic or openai-chat')
+    .option('--provider <name>', 'of that model: anthropic, openai-responses or openai-chat')
     .option('--summary-file <file>', 'the summary itself; no model is asked')
     .option('--timeout <seconds>', 'give up waiting for the summary')
 }

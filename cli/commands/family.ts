@@ -47,7 +47,10 @@ function addFork(program: Command, cli: Cli): void {
       pair,
     ])
     .option('--definition <file>', 'a JSON file: what it runs under instead')
-    .option('--provider <name>', 'the same definition with the model of another provider: anthropic or openai-chat')
+    .option(
+      '--provider <name>',
+      'the same definition with the model of another provider: anthropic, openai-responses or openai-chat',
+    )
     .option('--model <name>', 'the same definition with another model')
     .option('--queue <name>', 'the same definition with its tools on another task queue')
     .option(

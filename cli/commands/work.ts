@@ -26,7 +26,10 @@ function definitionOptions(command: Command): Command {
   return command
     .option('--definition <file>', 'a JSON file; else the built-in tools and the model below')
     .option('--model <name>', "the vendor's name of the model")
-    .option('--provider <name>', 'anthropic or openai-chat (any compatible server); else by the key that is set')
+    .option(
+      '--provider <name>',
+      'anthropic, openai-responses or openai-chat (any compatible server); else by the key that is set',
+    )
     .option('--work-folder <folder>', 'what the file tools are confined to (default: this folder)')
     .option('--title <title>', 'what people call the session')
     .option('--encrypted', 'keep its content under a key of its own, which savefile erase destroys')

@@ -1,14 +1,14 @@
 /**
- * The provider `anthropic`: Messages over the vendor's SDK, streaming, without the SDK's retries (Temporal retries, and counts).
+ * The provider `anthropic`: Messages over the vendor's SDK, without the SDK's retries (Temporal retries, and counts).
  */
 import Anthropic from '@anthropic-ai/sdk'
-import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages/messages'
+import type { MessageCreateParams } from '@anthropic-ai/sdk/resources/messages/messages'
 import type { Provider } from '../../contract/ports'
-import { exchange, type Adapter } from '../exchange'
+import { exchange, inOnePiece, type Adapter } from '../exchange'
 import type { Fetch } from '../watched-fetch'
 import { classifyAnthropic } from './errors'
 import { REPLAY_FORMAT, encodeMessages } from './request'
-import { createMessagesReader } from './stream'
+import { createMessagesReader, eventsOfMessage } from './stream'
 
 export interface AnthropicOptions {
   apiKey: string
@@ -22,14 +22,14 @@ export const ANTHROPIC_URL = 'https://api.anthropic.com'
 /** @throws TypeError where `baseURL` is no URL. */
 export function createAnthropic({ apiKey, baseURL = ANTHROPIC_URL, fetch: base = fetch }: AnthropicOptions): Provider {
   const platform = new URL(baseURL).hostname
-  const adapter: Adapter<MessageCreateParamsStreaming> = {
+  const adapter: Adapter<MessageCreateParams> = {
     encode: (request, raw) => encodeMessages(request, platform, raw),
-    open: (params, watched, signal, timeout) =>
+    async open(params, watched, signal, timeout) {
       // A client for each call: it is only settings, and the connections are pooled below it. Silent: it would print content it cannot parse.
-      new Anthropic({ apiKey, baseURL, maxRetries: 0, logLevel: 'off', fetch: watched }).messages.create(params, {
-        signal,
-        timeout,
-      }),
+      const { messages } = new Anthropic({ apiKey, baseURL, maxRetries: 0, logLevel: 'off', fetch: watched })
+      if (params.stream) return messages.create(params, { signal, timeout })
+      return inOnePiece(await messages.create(params, { signal, timeout }).asResponse(), eventsOfMessage)
+    },
     reader: ({ model }, { onDelta }) =>
       createMessagesReader({ provider: 'anthropic', platform, model: model.name, format: REPLAY_FORMAT }, onDelta),
     classify: classifyAnthropic,

@@ -3,13 +3,16 @@
  * messages; consecutive entries of one side are one message. Cache markers stand apart from that: they move.
  */
 import type {
+  CacheControlEphemeral,
   ContentBlockParam,
-  MessageCreateParamsStreaming,
+  MessageCreateParams,
   MessageParam,
   TextBlockParam,
   Tool,
   ToolResultBlockParam,
+  ToolUnion,
 } from '@anthropic-ai/sdk/resources/messages/messages'
+import type { ModelSpec } from '../../contract/definition'
 import type { ModelRequest, ViewEntry } from '../../contract/ports'
 import {
   GO_ON,
@@ -22,60 +25,101 @@ import {
   type Home,
   type Part,
 } from '../content'
+import type { Encoded } from '../exchange'
 import type { RawJson } from '../raw-json'
+import { serverTools } from '../tool-choice'
 import { wireArgs, wireCallId, wireToolName } from '../wire-names'
 import { settings } from './models'
+import { openServerCalls, type OpenServerCalls } from './server-tools'
 
 /** Raised when what Replay.blocks holds changes. */
 export const REPLAY_FORMAT = 1
 
-export interface Encoded {
-  params: MessageCreateParamsStreaming
-  dropped: ReturnType<typeof collectDropped>['dropped']
-}
-
-const CACHE = { type: 'ephemeral' } as const
 type Attachable = Exclude<ToolResultBlockParam['content'], string | undefined>[number]
 
 /** @param platform where the request goes: replay from elsewhere is left out. */
-export async function encodeMessages(request: ModelRequest, platform: string, raw: RawJson): Promise<Encoded> {
+export async function encodeMessages(
+  request: ModelRequest,
+  platform: string,
+  raw: RawJson,
+): Promise<Encoded<MessageCreateParams>> {
   const { model, view } = request
   const { dropped, drop } = collectDropped()
   const home: Home = { provider: 'anthropic', platform, model: model.name, format: REPLAY_FORMAT }
+  const made: Made = { home, raw, request, drop, open: openServerCalls(), replays: false, beganThinking: false }
+  // Of the last message of the assistant.
+  let beginsThinking = false
   const messages: (MessageParam & { content: ContentBlockParam[] })[] = []
   const add = (role: 'user' | 'assistant', content: ContentBlockParam[]): void => {
     const last = messages.at(-1)
     if (last?.role === role) last.content.push(...content)
     else messages.push({ role, content })
   }
+  const addUser = (content: ContentBlockParam[]): void => {
+    const missing = made.open.close()
+    if (missing.length > 0) add('assistant', missing)
+    add('user', content)
+  }
+  let resumes = false
   for (const entry of view.entries) {
+    resumes = false
     if (entry.role === 'assistant') {
       // Stands first always, so it never moves: a history from elsewhere may begin with the assistant.
       if (messages.length === 0) add('user', [{ type: 'text', text: GO_ON }])
-      add('assistant', await assistant(entry, home, raw, request, drop))
-    } else add('user', entry.role === 'user' ? await user(entry, request, drop) : await results(entry, request, drop))
+      const continues = messages.at(-1)?.role === 'assistant'
+      add('assistant', await assistant(entry, made))
+      if (!continues) beginsThinking = made.beganThinking
+      // What another model or platform began, this one cannot go on with.
+      resumes = entry.paused === true && foreign(entry, home, view.replayCut) === null
+    } else addUser(entry.role === 'user' ? await user(entry, request, drop) : await results(entry, request, drop))
   }
-  if (messages.at(-1)?.role !== 'user') add('user', [{ type: 'text', text: GO_ON }])
-  mark(messages)
-  const tools = view.tools.map((tool): Tool => ({
-    ...named(tool),
-    input_schema: raw.of(tool.inputSchema) as Tool['input_schema'],
-  }))
-  const lastTool = tools.at(-1)
-  if (lastTool) lastTool.cache_control = CACHE
+  if (messages.at(-1)?.role !== 'user' && !resumes) addUser([{ type: 'text', text: GO_ON }])
+  const cache = cacheOf(model)
+  if (cache) mark(messages, cache)
   const system: TextBlockParam[] =
-    view.system.trim() === '' ? [] : [{ type: 'text', text: view.system, cache_control: CACHE }]
+    view.system.trim() === '' ? [] : [{ type: 'text', text: view.system, ...(cache ? { cache_control: cache } : {}) }]
+  const tools = toolsOf(request, raw, cache)
+  const midTurn = view.entries.at(-1)?.role === 'results' && !beginsThinking
   return {
     params: {
       model: model.name,
-      stream: true,
-      ...settings(model, view.entries[0]?.seq ?? 1, drop),
+      stream: model.stream !== false,
+      ...settings(model, view, { midTurn, seq: view.entries[0]?.seq ?? 1, drop, raw }),
       ...(system.length > 0 ? { system } : {}),
       ...(tools.length > 0 ? { tools } : {}),
       messages,
-    },
+    } as MessageCreateParams,
     dropped,
+    replays: made.replays,
   }
+}
+
+/** What the making of one request needs everywhere. */
+interface Made {
+  home: Home
+  raw: RawJson
+  request: ModelRequest
+  drop: Drop
+  open: OpenServerCalls
+  replays: boolean
+  /** The answer that was made last begins with thinking. */
+  beganThinking: boolean
+}
+
+function cacheOf({ cache }: ModelSpec): CacheControlEphemeral | null {
+  if (cache === 'off') return null
+  return { type: 'ephemeral', ...(cache === '1h' ? { ttl: '1h' } : {}) }
+}
+
+/** The vendor's own come first, as they are written: the definition's, of which the last is marked, end what is always the same. */
+function toolsOf({ model, view }: ModelRequest, raw: RawJson, cache: CacheControlEphemeral | null): ToolUnion[] {
+  const own = view.tools.map((tool): Tool => ({
+    ...named(tool),
+    input_schema: raw.of(tool.inputSchema) as Tool['input_schema'],
+  }))
+  const last = own.at(-1)
+  if (last && cache) last.cache_control = cache
+  return [...serverTools(model).map(({ json }) => raw.of(json) as ToolUnion), ...own]
 }
 
 function named({ name, description }: { name: string; description: string }): Pick<Tool, 'name' | 'description'> {
@@ -83,10 +127,11 @@ function named({ name, description }: { name: string; description: string }): Pi
 }
 
 /** The end of what is sent is what the next request begins with. */
-function mark(messages: readonly { content: ContentBlockParam[] }[]): void {
-  const block = messages.at(-1)?.content.at(-1)
+function mark(messages: readonly MessageParam[], cache: CacheControlEphemeral): void {
+  const { role, content } = messages.at(-1) ?? {}
+  const block = role === 'user' && typeof content === 'object' ? content.at(-1) : undefined
   if (block?.type === 'text' || block?.type === 'image' || block?.type === 'document' || block?.type === 'tool_result')
-    block.cache_control = CACHE
+    block.cache_control = cache
 }
 
 async function user(
@@ -139,22 +184,22 @@ function attachable(part: Part): Attachable & ContentBlockParam {
   }
 }
 
-async function assistant(
-  entry: Extract<ViewEntry, { role: 'assistant' }>,
-  home: Home,
-  raw: RawJson,
-  request: ModelRequest,
-  drop: Drop,
-): Promise<ContentBlockParam[]> {
+async function assistant(entry: Extract<ViewEntry, { role: 'assistant' }>, made: Made): Promise<ContentBlockParam[]> {
+  const { home, raw, request, drop, open } = made
   const { replay, seq } = entry
-  const why = foreign(replay, home)
-  const content: ContentBlockParam[] = []
+  const why = foreign(entry, home, request.view.replayCut)
+  // What another model says does not go on with a call of the one before.
+  const content: ContentBlockParam[] = why === null ? [] : open.close()
   let lastIsThinking = false
+  made.beganThinking = false
   for (const [i, block] of entry.blocks.entries()) {
     const own = replay?.blocks[i] ?? null
     if (why === null && own !== null && block.type !== 'tool_call') {
       content.push(raw.of(own) as ContentBlockParam)
+      if (block.type === 'structured') open.saw(own)
+      made.replays = true
       lastIsThinking = block.type === 'reasoning'
+      if (lastIsThinking && content.length === 1) made.beganThinking = true
       continue
     }
     if (block.type === 'tool_call') {
@@ -171,8 +216,9 @@ async function assistant(
       if (texts.length > 0) lastIsThinking = false
     }
   }
-  // An answer that is empty, or that ends in thinking (its limit was reached there), is refused.
-  return content.length === 0 || lastIsThinking ? [...content, { type: 'text', text: NO_TEXT }] : content
+  // An answer that is empty, or that ends in thinking (its limit was reached there), is refused; unless it goes on from there.
+  const ends = content.length === 0 || (lastIsThinking && !entry.paused)
+  return ends ? [...content, { type: 'text', text: NO_TEXT }] : content
 }
 
 /** Assistants send text only: documents and images in their messages are refused. */

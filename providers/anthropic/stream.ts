@@ -5,11 +5,13 @@
 import type { Block } from '../../contract/blocks'
 import { textBlock } from '../../contract/blocks'
 import type { Replay, StopReason, Usage } from '../../contract/events'
+import type { Billed } from '../../contract/ports'
 import { normaliseText } from '../../contract/text'
 import { callBlock, field, reasoningBlock, responseId, text, tokens } from '../answer-blocks'
 import type { Home } from '../content'
 import type { StreamReader, Whole } from '../exchange'
 import { isRecord } from '../failures'
+import { sourceAt } from '../json-text'
 
 const STOPS: Readonly<Record<string, StopReason>> = {
   end_turn: 'end',
@@ -37,6 +39,7 @@ export function createMessagesReader(
   let stop: unknown
   let refusal = ''
   let ended = false
+  let error: unknown = null
 
   const delta = (to: Growing, d: unknown): void => {
     const { wire } = to
@@ -89,9 +92,13 @@ export function createMessagesReader(
           return count(field(event, 'usage'))
         case 'message_stop':
           ended = true
+          return
+        case 'error':
+          error = event
       }
     },
     whole: () => ended,
+    failed: () => error,
     answer(): Whole {
       const reason = STOPS[text(stop)] ?? 'other'
       const last = growing.size - 1
@@ -107,6 +114,7 @@ export function createMessagesReader(
         blocks,
         stop: reason,
         usage: usageOf(counts),
+        ...billedOf(counts),
         model: text(field(start, 'model')) || home.model,
         ...responseId(field(start, 'id')),
         ...(replay ? { replay } : {}),
@@ -146,6 +154,27 @@ function blockOf(wire: Record<string, unknown>, json: string, cutOff: boolean): 
   }
 }
 
+/** The text of an answer in one piece, as the events that it would have been streamed in. Arguments keep their spelling. */
+export function* eventsOfMessage(json: string): Generator<unknown> {
+  const message: unknown = JSON.parse(json)
+  if (!isRecord(message)) return
+  if (message.type !== 'message') return yield message
+  const { content } = message
+  yield { type: 'message_start', message }
+  for (const [index, block] of (Array.isArray(content) ? content : []).entries()) {
+    const input = field(block, 'type') === 'tool_use' ? sourceAt(json, ['content', index, 'input']) : undefined
+    yield {
+      type: 'content_block_start',
+      index,
+      content_block: input === undefined ? block : { ...(block as object), input: {} },
+    }
+    if (input !== undefined)
+      yield { type: 'content_block_delta', index, delta: { type: 'input_json_delta', partial_json: input } }
+  }
+  yield { type: 'message_delta', delta: message, usage: message.usage }
+  yield { type: 'message_stop' }
+}
+
 function parsed(json: string): unknown {
   try {
     return JSON.parse(json)
@@ -153,6 +182,16 @@ function parsed(json: string): unknown {
     if (error instanceof SyntaxError) return {}
     throw error
   }
+}
+
+function billedOf(counts: Record<string, unknown>): { billed?: Billed } {
+  const tier = text(counts.service_tier)
+  const cacheWrite1h = tokens(field(counts.cache_creation, 'ephemeral_1h_input_tokens'))
+  const billed = {
+    ...(tier === '' || tier === 'standard' ? {} : { tier }),
+    ...(cacheWrite1h === 0 ? {} : { cacheWrite1h }),
+  }
+  return Object.keys(billed).length > 0 ? { billed } : {}
 }
 
 /** `input_tokens` leaves out what was read from and written to the cache. */

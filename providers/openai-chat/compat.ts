@@ -1,9 +1,12 @@
 /**
- * How Chat Completions differs from server to server and model to model, as data. What is not known is taken to be the common case:
- * what vLLM, llama.cpp, Ollama and most hosts take.
+ * How Chat Completions differs from server to server, as data. What is not known is taken to be the common case: what vLLM, llama.cpp,
+ * Ollama and most hosts take. Sources: the recorded exchanges, the servers' own documentation, and the public reports named below.
  */
 import type { ModelSpec } from '../../contract/definition'
-import type { Drop } from '../content'
+import { efforts, type Effort } from '../effort'
+import { chatToolsOnlyWithoutThinking, isOpenAIHost, openaiFamily, thinks } from '../openai-models'
+
+export type CompatName = NonNullable<ModelSpec['compat']>
 
 export interface Compat {
   maxTokens: 'max_tokens' | 'max_completion_tokens'
@@ -11,11 +14,28 @@ export interface Compat {
   systemRole: 'system' | 'developer' | 'user'
   /** Takes `stream_options`, and then sends usage in a last chunk. */
   usageInStream: boolean
-  /** Takes `reasoning_effort`. */
-  effort: boolean
-  temperature: boolean
+  efforts: readonly Effort[]
+  /** How an effort is written: in the field of OpenAI, or in OpenRouter's object, which also takes a budget. */
+  effortIn: 'reasoning_effort' | 'reasoning'
+  /** How thinking is turned off, where `none` is not a level like the others. */
+  off: 'level' | 'enable_thinking' | 'thinking_disabled'
+  /** Takes this request, which has tools, only without thinking. */
+  mustNotThink: boolean
+  /** Takes temperature and top_p. */
+  sampling: boolean
+  stop: boolean
+  /** `auto_while_thinking`: a forced call is refused while it thinks. */
+  toolChoice: 'all' | 'auto_while_thinking' | 'none'
+  parallel: boolean
+  /** Takes `response_format` with a schema. */
+  output: boolean
+  /** Takes tools that are not functions, which it runs itself. */
+  serverTools: boolean
+  serviceTier: boolean
   /** Takes `file` parts (PDF). */
   files: boolean
+  /** Refuses a tool's output above OpenAI's limit. */
+  outputLimit: boolean
   /** How an answer's reasoning goes back in a turn with tools: in the field in which it came, in this one always, or not at all. */
   reasoning: 'as_it_came' | 'reasoning_content' | 'none'
 }
@@ -24,62 +44,74 @@ const COMMON: Compat = {
   maxTokens: 'max_tokens',
   systemRole: 'system',
   usageInStream: true,
-  effort: true,
-  temperature: true,
+  efforts: efforts('none', 'max'),
+  effortIn: 'reasoning_effort',
+  off: 'level',
+  mustNotThink: false,
+  sampling: true,
+  stop: true,
+  toolChoice: 'all',
+  parallel: true,
+  output: true,
+  serverTools: false,
+  serviceTier: false,
   files: false,
+  outputLimit: false,
   reasoning: 'as_it_came',
 }
 
-interface Rule {
-  host: RegExp
-  model: RegExp
-  differs: Partial<Compat>
+const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
+  openai: {
+    maxTokens: 'max_completion_tokens',
+    efforts: [],
+    serviceTier: true,
+    files: true,
+    outputLimit: true,
+    reasoning: 'none',
+  },
+  // Qwen and its like think unless the template is told not to (docs.vllm.ai, reasoning outputs).
+  vllm: { off: 'enable_thinking', efforts: ['none', ...efforts('low', 'high')] },
+  'llama.cpp': { off: 'enable_thinking', efforts: ['none', ...efforts('low', 'high')] },
+  // A tool choice is not heeded (ollama/ollama#17921).
+  ollama: { toolChoice: 'none', parallel: false, efforts: ['none', ...efforts('low', 'max')] },
+  // In turns with tools it refuses an assistant message without the field, also one that another model wrote.
+  deepseek: {
+    reasoning: 'reasoning_content',
+    off: 'thinking_disabled',
+    efforts: ['none', 'low', 'high', 'max'],
+    toolChoice: 'auto_while_thinking',
+    parallel: false,
+    output: false,
+  },
+  openrouter: { effortIn: 'reasoning', serverTools: true, serviceTier: true, files: true },
+  // It refuses what it does not know (BerriAI/litellm#30835).
+  mistral: { usageInStream: false, efforts: [], reasoning: 'none' },
 }
 
-/** Every rule that fits applies, the later over the earlier. */
-const RULES: readonly Rule[] = [
-  {
-    host: /^api\.openai\.com$|\.openai\.azure\.com$/,
-    model: /./,
-    differs: { maxTokens: 'max_completion_tokens', files: true, effort: false, reasoning: 'none' },
-  },
-  // Its reasoning models take no temperature, and call the system prompt the developer's.
-  {
-    host: /^api\.openai\.com$|\.openai\.azure\.com$/,
-    model: /^(?:o\d|gpt-(?:[5-9]|\d\d))/,
-    differs: { systemRole: 'developer', effort: true, temperature: false },
-  },
-  // Recorded: error-400-system-role.
-  { host: /^api\.openai\.com$/, model: /^o1-(?:mini|preview)/, differs: { systemRole: 'user', effort: false } },
-  // In turns with tools it refuses an assistant message without the field, also one that another model wrote.
-  { host: /(?:^|\.)deepseek\.com$/, model: /./, differs: { reasoning: 'reasoning_content' } },
-  { host: /(?:^|\.)mistral\.ai$/, model: /./, differs: { usageInStream: false, effort: false, reasoning: 'none' } },
+const HOSTS: readonly (readonly [host: RegExp, name: CompatName])[] = [
+  [/(?:^|\.)deepseek\.com$/, 'deepseek'],
+  [/(?:^|\.)openrouter\.ai$/, 'openrouter'],
+  [/(?:^|\.)mistral\.ai$/, 'mistral'],
 ]
 
-export function compatOf(host: string, model: string): Compat {
-  return RULES.reduce(
-    (compat, rule) => (rule.host.test(host) && rule.model.test(model) ? { ...compat, ...rule.differs } : compat),
-    COMMON,
-  )
+type Asked = Pick<ModelSpec, 'name' | 'compat' | 'reasoning'>
+
+/** By the name that the definition gives, else by the host that is asked. `tools`: the request has some. */
+export function compatOf(host: string, model: Asked, tools: boolean): Compat {
+  const found = isOpenAIHost(host) ? 'openai' : HOSTS.find(([pattern]) => pattern.test(host))?.[1]
+  // Qwen at an address that says nothing is most likely behind vLLM.
+  const name = model.compat ?? found ?? (/qwen/i.test(model.name) ? 'vllm' : undefined)
+  const compat = name ? { ...COMMON, ...NAMED[name] } : COMMON
+  return name === 'openai' ? ofOpenAI(compat, model, tools) : compat
 }
 
-interface Settings {
-  max_tokens?: number
-  max_completion_tokens?: number
-  temperature?: number
-  reasoning_effort?: NonNullable<ModelSpec['reasoning']>['effort']
-  stream_options?: { include_usage: true }
-}
-
-/** The settings of a request. What the model does not take is left out and said. */
-export function settings(model: ModelSpec, compat: Compat, seq: number, drop: Drop): Settings {
-  const { temperature, reasoning } = model
-  const out: Settings = { [compat.maxTokens]: model.maxOutputTokens }
-  if (compat.usageInStream) out.stream_options = { include_usage: true }
-  if (temperature !== undefined && compat.temperature) out.temperature = temperature
-  else if (temperature !== undefined) drop(seq, 'temperature', `${model.name} refuses it`)
-  if (reasoning?.effort !== undefined && compat.effort) out.reasoning_effort = reasoning.effort
-  else if (reasoning?.effort !== undefined) drop(seq, 'effort', `${model.name} has no effort levels`)
-  if (reasoning?.budgetTokens !== undefined) drop(seq, 'reasoning budget', 'Chat Completions knows effort only')
-  return out
+/** OpenAI's own: those that reason call the system prompt the developer's, and take neither temperature nor stop while they do. */
+function ofOpenAI(compat: Compat, { name, reasoning }: Asked, tools: boolean): Compat {
+  const family = openaiFamily(name)
+  if (!family.reasons && family.efforts.length === 0) return compat
+  const mustNotThink = tools && chatToolsOnlyWithoutThinking(name)
+  const free = mustNotThink ? family.efforts.includes('none') : !thinks(family, reasoning?.effort)
+  // Recorded: error-400-system-role.
+  const systemRole = /^o1-(?:mini|preview)/.test(name) ? 'user' : 'developer'
+  return { ...compat, systemRole, efforts: family.efforts, sampling: free, stop: free, mustNotThink }
 }

@@ -1,26 +1,17 @@
-/**
- * What servers of Chat Completions say when they do not answer: OpenAI's codes and types, and the words of those that have none.
- */
-import type { FailureClass } from '../../contract/events'
+/** What servers of Chat Completions say when they do not answer. */
 import type { Verdict } from '../exchange'
-import { classOfStatus, saysTooLong, type ErrorFacts } from '../failures'
+import type { ErrorFacts } from '../failures'
+import { classifyOpenAI } from '../openai-errors'
 
-const CODES: Readonly<Record<string, FailureClass>> = {
-  insufficient_quota: 'budget',
-  billing_hard_limit_reached: 'budget',
-  context_length_exceeded: 'context_exceeded',
-  exceed_context_size_error: 'context_exceeded',
-  rate_limit_exceeded: 'rate_limited',
-  invalid_api_key: 'auth',
-  model_not_found: 'refused_request',
-  invalid_request_error: 'refused_request',
-  server_error: 'overloaded',
-}
+/**
+ * A server that does not read back the field in which it sent its reasoning (BerriAI/litellm#30835, earendil-works/pi#4514). DeepSeek's
+ * "must be passed back" is not among these: it lacks reasoning, and without replay it would lack more.
+ */
+const REPLAY = [
+  /extra inputs? (?:are|is) not permitted.*\breasoning(?:_content)?\b/is,
+  /\bmessages?\b.*\breasoning(?:_content)?\b.*(?:extra|forbidden|unsupported|not permitted|not supported)/is,
+]
 
 export function classifyChat(facts: ErrorFacts): Verdict {
-  const known = CODES[facts.word ?? '']
-  // A status outside 400 and the general `invalid_request_error` say more about each other than either alone.
-  const general = known === undefined || known === 'refused_request' || known === 'rate_limited'
-  const what = general && facts.status !== undefined ? classOfStatus(facts.status) : (known ?? 'overloaded')
-  return { class: what === 'refused_request' && saysTooLong(facts.message) ? 'context_exceeded' : what }
+  return classifyOpenAI(facts, REPLAY)
 }

@@ -1,43 +1,25 @@
 /**
- * The provider `openai-chat`: Chat Completions over the vendor's SDK, streaming, without the SDK's retries, at OpenAI or at any server that
- * speaks the same.
+ * The provider `openai-chat`: Chat Completions over the vendor's SDK, without the SDK's retries, at OpenAI or at any server that speaks the
+ * same.
  */
-import OpenAI from 'openai'
-import type { ChatCompletionCreateParamsStreaming } from 'openai/resources/chat/completions'
+import type { ChatCompletionCreateParams } from 'openai/resources/chat/completions'
 import type { Provider } from '../../contract/ports'
-import { exchange, type Adapter } from '../exchange'
-import type { Fetch } from '../watched-fetch'
+import { exchange, inOnePiece, type Adapter } from '../exchange'
+import { OPENAI_URL, openaiClient, type OpenAIOptions } from '../openai-client'
 import { classifyChat } from './errors'
 import { REPLAY_FORMAT, encodeChat } from './request'
-import { createChatReader } from './stream'
-
-export interface OpenAIChatOptions {
-  /** Servers without keys take any text. */
-  apiKey: string
-  /** Up to and with the `/v1`; the vendor's own where absent. */
-  baseURL?: string
-  fetch?: Fetch
-}
-
-export const OPENAI_URL = 'https://api.openai.com/v1'
+import { createChatReader, eventsOfCompletion } from './stream'
 
 /** @throws TypeError where `baseURL` is no URL. */
-export function createOpenAIChat({ apiKey, baseURL = OPENAI_URL, fetch: base = fetch }: OpenAIChatOptions): Provider {
+export function createOpenAIChat({ apiKey, baseURL = OPENAI_URL, fetch: base = fetch }: OpenAIOptions): Provider {
   const platform = new URL(baseURL).hostname
-  const settings = {
-    apiKey: apiKey || 'none',
-    baseURL,
-    organization: null,
-    project: null,
-    adminAPIKey: null,
-    maxRetries: 0,
-    logLevel: 'off' as const,
-  }
-  const adapter: Adapter<ChatCompletionCreateParamsStreaming> = {
+  const adapter: Adapter<ChatCompletionCreateParams> = {
     encode: (request, raw) => encodeChat(request, platform, raw),
-    // A client for each call: it is only settings, and the connections are pooled below it. Silent: it would print content it cannot parse.
-    open: (params, watched, signal, timeout) =>
-      new OpenAI({ ...settings, fetch: watched }).chat.completions.create(params, { signal, timeout }),
+    async open(params, watched, signal, timeout) {
+      const { completions } = openaiClient({ apiKey, baseURL, fetch: watched }).chat
+      if (params.stream) return completions.create(params, { signal, timeout })
+      return inOnePiece(await completions.create(params, { signal, timeout }).asResponse(), eventsOfCompletion)
+    },
     reader: ({ model }, { onDelta }) =>
       createChatReader({ provider: 'openai-chat', platform, model: model.name, format: REPLAY_FORMAT }, onDelta),
     classify: classifyChat,

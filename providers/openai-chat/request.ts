@@ -5,9 +5,10 @@
 import type {
   ChatCompletionAssistantMessageParam,
   ChatCompletionContentPart,
-  ChatCompletionCreateParamsStreaming,
+  ChatCompletionCreateParams,
   ChatCompletionFunctionTool,
   ChatCompletionMessageParam,
+  ChatCompletionTool,
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions'
 import type { ModelRequest, ViewEntry } from '../../contract/ports'
@@ -19,13 +20,17 @@ import {
   foreign,
   partsOf,
   textOfParts,
+  withinLimit,
   type Drop,
   type Home,
   type Part,
 } from '../content'
+import type { Encoded } from '../exchange'
 import type { RawJson } from '../raw-json'
+import { serverTools } from '../tool-choice'
 import { wireArgs, wireCallId, wireToolName } from '../wire-names'
-import { compatOf, settings, type Compat } from './compat'
+import { compatOf, type Compat } from './compat'
+import { settings } from './settings'
 
 /** Raised when what Replay.blocks holds changes: of a reasoning block, the name of the field in which it came. */
 export const REPLAY_FORMAT = 1
@@ -33,19 +38,19 @@ export const REPLAY_FORMAT = 1
 export const REASONING_FIELDS = ['reasoning_content', 'reasoning'] as const
 export type ReasoningField = (typeof REASONING_FIELDS)[number]
 
-export interface Encoded {
-  params: ChatCompletionCreateParamsStreaming
-  dropped: ReturnType<typeof collectDropped>['dropped']
-}
-
 type Assistant = ChatCompletionAssistantMessageParam & Partial<Record<ReasoningField, string>>
 type Entry<R extends ViewEntry['role']> = Extract<ViewEntry, { role: R }>
 
 /** @param platform where the request goes: decides on `compat`, and whether reasoning goes back. */
-export async function encodeChat(request: ModelRequest, platform: string, raw: RawJson): Promise<Encoded> {
+export async function encodeChat(
+  request: ModelRequest,
+  platform: string,
+  raw: RawJson,
+): Promise<Encoded<ChatCompletionCreateParams>> {
   const { model, view, blob } = request
   const { dropped, drop } = collectDropped()
-  const compat = compatOf(platform, model.name)
+  const compat = compatOf(platform, model, view.tools.length > 0)
+  const seq = view.entries[0]?.seq ?? 1
   const home: Home = { provider: 'openai-chat', platform, model: model.name, format: REPLAY_FORMAT }
   const messages: ChatCompletionMessageParam[] = []
   /** Of the user message that is being put together: consecutive ones are one. */
@@ -65,7 +70,7 @@ export async function encodeChat(request: ModelRequest, platform: string, raw: R
       for (const result of entry.results) {
         const parts = shown(await partsOf(result.blocks, blob, result.seq, drop), compat, result.seq, drop)
         const attached = parts.filter((part) => part.kind !== 'text')
-        messages.push(toolMessage(result, parts, attached.length))
+        messages.push(toolMessage(result, parts, attached.length, compat, drop))
         if (attached.length > 0) open.push(textPart(`[Attached to the result of ${result.name}:]`), ...attached)
       }
     } else {
@@ -77,7 +82,7 @@ export async function encodeChat(request: ModelRequest, platform: string, raw: R
   }
   if (open.length === 0 && messages.at(-1)?.role !== 'tool') open.push(textPart(GO_ON))
   close()
-  const tools = view.tools.map((tool): ChatCompletionFunctionTool => ({
+  const own = view.tools.map((tool): ChatCompletionFunctionTool => ({
     type: 'function',
     function: {
       name: tool.name,
@@ -85,15 +90,20 @@ export async function encodeChat(request: ModelRequest, platform: string, raw: R
       parameters: raw.of(tool.inputSchema) as Record<string, unknown>,
     },
   }))
+  const server = serverTools(model)
+  if (!compat.serverTools)
+    for (const { name } of server) drop(seq, `server tool ${name}`, 'this server is not known to run tools')
+  const tools = [...(compat.serverTools ? server.map(({ json }) => raw.of(json) as ChatCompletionTool) : []), ...own]
   return {
     params: {
       model: model.name,
-      stream: true,
-      ...settings(model, compat, view.entries[0]?.seq ?? 1, drop),
+      stream: model.stream !== false,
+      ...settings(model, view, compat, seq, drop, raw),
       messages: [...system(view.system, compat), ...messages],
       ...(tools.length > 0 ? { tools } : {}),
-    },
+    } as ChatCompletionCreateParams,
     dropped,
+    replays: messages.some((message) => REASONING_FIELDS.some((name) => (message as Assistant)[name])),
   }
 }
 
@@ -128,11 +138,14 @@ function toolMessage(
   result: Entry<'results'>['results'][number],
   parts: readonly Part[],
   attached: number,
+  { outputLimit }: Compat,
+  drop: Drop,
 ): ChatCompletionToolMessageParam {
   const said = textOfParts(parts, '\n')
   const error = result.outcome === 'error' ? '[error] ' : ''
   const note = attached > 0 ? [`[${attached} attached below]`] : []
-  const content = error + [...(said === '' ? [] : [said]), ...note].join('\n')
+  const whole = error + [...(said === '' ? [] : [said]), ...note].join('\n')
+  const content = outputLimit ? withinLimit(whole, result.seq, drop) : whole
   return { role: 'tool', tool_call_id: wireCallId(result.call), content: content.trim() === '' ? NO_OUTPUT : content }
 }
 
@@ -149,7 +162,7 @@ async function assistant(
   return {
     role: 'assistant',
     content,
-    ...reasoning(entry, calls.length > 0 || afterResults, home, compat, drop),
+    ...reasoning(entry, calls.length > 0 || afterResults, home, request.view.replayCut, compat, drop),
     ...(calls.length > 0
       ? {
           tool_calls: calls.map(({ call, name, args }) => ({
@@ -186,6 +199,7 @@ function reasoning(
   entry: Entry<'assistant'>,
   inToolTurn: boolean,
   home: Home,
+  cut: number | undefined,
   compat: Compat,
   drop: Drop,
 ): Partial<Record<ReasoningField, string>> {
@@ -194,7 +208,7 @@ function reasoning(
   )
   const thought = thoughts[0]
   const required = compat.reasoning === 'reasoning_content' && inToolTurn
-  const why = thought ? whyNot(foreign(entry.replay, home), thought.came, inToolTurn, compat) : null
+  const why = thought ? whyNot(foreign(entry, home, cut), thought.came, inToolTurn, compat) : null
   if (thought && why === null) {
     const field = compat.reasoning === 'reasoning_content' ? 'reasoning_content' : cameIn(thought.came)
     return field ? { [field]: thoughts.map(({ text }) => text).join('') } : {}

@@ -5,7 +5,7 @@
 import { textBlock, type Block } from '../../contract/blocks'
 import type { StopReason, Usage } from '../../contract/events'
 import { normaliseText } from '../../contract/text'
-import { NO_USAGE, callBlock, field, reasoningBlock, responseId, text, tokens } from '../answer-blocks'
+import { NO_USAGE, billedTier, callBlock, field, reasoningBlock, responseId, text, tokens } from '../answer-blocks'
 import type { Home } from '../content'
 import type { StreamReader, Whole } from '../exchange'
 import { isRecord } from '../failures'
@@ -40,6 +40,8 @@ export function createChatReader(
   let usage: Usage = NO_USAGE
   let model = ''
   let id: unknown
+  let tier = ''
+  let error: unknown = null
 
   const say = (kind: 'text' | 'reasoning', body: string): string => {
     if (body !== '') onDelta(kind, normaliseText(body).text)
@@ -62,6 +64,8 @@ export function createChatReader(
     push(chunk) {
       id ??= field(chunk, 'id')
       model ||= text(field(chunk, 'model'))
+      tier = text(field(chunk, 'service_tier')) || tier
+      error ??= isRecord(field(chunk, 'error')) ? chunk : null
       const counts = field(chunk, 'usage')
       if (isRecord(counts)) usage = usageOf(counts)
       const choices = field(chunk, 'choices')
@@ -72,6 +76,7 @@ export function createChatReader(
       finish = field(choice, 'finish_reason') ?? finish
     },
     whole: () => typeof finish === 'string' && finish !== '',
+    failed: () => error,
     answer(): Whole {
       const mapped = STOPS[text(finish)] ?? 'other'
       const stop = mapped === 'end' && calls.length > 0 ? 'tool_calls' : refusal !== '' ? 'refusal' : mapped
@@ -87,12 +92,21 @@ export function createChatReader(
         blocks,
         stop,
         usage,
+        ...billedTier(tier),
         model: model || home.model,
         ...responseId(id),
         ...(thought === '' ? {} : { replay: { ...home, blocks: kept } }),
       }
     },
   }
+}
+
+/** The text of an answer in one piece, as the chunk that it would have been streamed in. */
+export function* eventsOfCompletion(json: string): Generator<unknown> {
+  const body: unknown = JSON.parse(json)
+  if (!isRecord(body)) return
+  const choices = Array.isArray(body.choices) ? (body.choices as unknown[]) : []
+  yield { ...body, choices: choices.map((choice) => ({ ...(choice as object), delta: field(choice, 'message') })) }
 }
 
 /** Finds the call that a delta goes on with, or begins one. */

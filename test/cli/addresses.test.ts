@@ -75,6 +75,11 @@ describe('which model', () => {
     expect(chooseModel({}, { ANTHROPIC_API_KEY: 'k' }, real).provider).toBe('openai-chat')
     expect(chooseModel({}, { ANTHROPIC_API_KEY: 'k' }).provider).toBe('anthropic')
     expect(chooseModel({}, {}, { scripted: true }).name).toBe('scripted')
+    // Its newer models take tools on Chat Completions only without thinking; a server of one's own may speak nothing else.
+    expect(chooseModel({}, { OPENAI_API_KEY: 'k' }).provider).toBe('openai-responses')
+    expect(chooseModel({ model: 'x' }, { OPENAI_API_KEY: 'k', OPENAI_BASE_URL: 'http://x' }).provider).toBe(
+      'openai-chat',
+    )
   })
   test('says what to do where nothing says which, or there is no such provider', () => {
     expect(() => chooseModel({}, {})).toThrow(/ANTHROPIC_API_KEY/)

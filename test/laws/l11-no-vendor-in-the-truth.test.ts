@@ -7,7 +7,7 @@ import type { KnownEvent, Replay } from '../../contract/events'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
 import { buildView } from '../../providers/view'
-import { toAnthropic, toChat } from '../providers/support/calls'
+import { toAnthropic, toChat, toResponses } from '../providers/support/calls'
 import { DEFINITION, randomSession } from '../providers/support/random-session'
 
 const choices = fc.array(fc.noBias(fc.nat(100_000)), { minLength: 30, maxLength: 120 })
@@ -35,7 +35,7 @@ test.each<[string, (replay: Replay) => Replay | undefined]>([
   ['of a newer format', (replay) => ({ ...replay, format: 99 })],
   ['of too few blocks', (replay) => ({ ...replay, blocks: [] })],
 ])(
-  'a replay that is %s changes nothing neutral, and a valid request follows for both providers',
+  'a replay that is %s changes nothing neutral, and a valid request follows for every provider',
   async (_what, change) => {
     let had = 0
     await fc.assert(
@@ -48,7 +48,7 @@ test.each<[string, (replay: Replay) => Replay | undefined]>([
         const saw = unseenByModel(state)
         const [before, after] = [buildView(events, DEFINITION, saw), buildView(without, DEFINITION, saw)]
         expect(neutral(after)).toEqual(neutral(before))
-        for (const encode of [toAnthropic, toChat]) expect((await encode(after)).problems).toEqual([])
+        for (const encode of [toAnthropic, toChat, toResponses]) expect((await encode(after)).problems).toEqual([])
       }),
       { numRuns: 60 },
     )

@@ -1,15 +1,21 @@
 /** Whatever comes over the wire, the parsers give an answer or a failure that an event can hold, and never throw. */
 import fc from 'fast-check'
+import type { ProviderName } from '../../contract/definition'
 import { PAYLOADS } from '../../contract/events'
 import type { ModelResult } from '../../contract/ports'
 import { createMessagesReader } from '../../providers/anthropic/stream'
 import { createChatReader } from '../../providers/openai-chat/stream'
-import { anthropicAt, chatAt, context, noBlob, spec, user, view } from './support/calls'
+import { createResponsesReader } from '../../providers/openai-responses/stream'
+import { AT, context, noBlob, spec, user, view } from './support/calls'
 import { chunks, recorded, streamOf } from './support/recorded'
 import { cut, sse, startWireServer, type WireServer } from './support/wire-server'
 
 const home = { provider: 'p', platform: 'x', model: 'm', format: 1 }
-const READERS = { anthropic: createMessagesReader, 'openai-chat': createChatReader }
+const READERS = {
+  anthropic: createMessagesReader,
+  'openai-chat': createChatReader,
+  'openai-responses': createResponsesReader,
+}
 
 /** That the answer's event validates, with the calls named. */
 function holds(
@@ -41,6 +47,9 @@ const STREAMS = [
   ['openai-chat', streamOf(recorded('chat/stream-parallel-tools-1'), 'chat')],
   ['openai-chat', chunks('deepseek-tool-call', 'chat')],
   ['openai-chat', chunks('alibaba-tool-call', 'chat')],
+  ['openai-responses', streamOf(recorded('responses/stream-phase-reasoning'), 'responses')],
+  ['openai-responses', streamOf(recorded('responses/web-search-1'), 'responses')],
+  ['openai-responses', chunks('openai-error.1', 'responses')],
 ] as const
 const eventsOf = (stream: string): unknown[] =>
   (stream.match(/^data: \{.*$/gm) ?? []).map((line) => JSON.parse(line.slice(6)) as unknown)
@@ -66,7 +75,7 @@ test.each(STREAMS.map(([provider, stream], i) => [i, provider, eventsOf(stream)]
   },
 )
 
-test.each(['anthropic', 'openai-chat'] as const)('any JSON at all (%s)', (provider) => {
+test.each(['anthropic', 'openai-chat', 'openai-responses'] as const)('any JSON at all (%s)', (provider) => {
   fc.assert(
     fc.property(fc.array(fc.jsonValue()), (values) => {
       const reader = READERS[provider](home, () => undefined)
@@ -98,10 +107,9 @@ describe('over HTTP', () => {
   })
   afterAll(() => server.close())
 
-  const call = (provider: 'anthropic' | 'openai-chat'): Promise<ModelResult> => {
-    const at = provider === 'anthropic' ? anthropicAt(server) : chatAt(server)
+  const call = (provider: ProviderName): Promise<ModelResult> => {
     const model = spec(provider, 'claude-haiku-4-5', { silenceMs: 2000 })
-    return at.call({ model, view: view(user(1, 'hi')), blob: noBlob }, context())
+    return AT[provider](server).call({ model, view: view(user(1, 'hi')), blob: noBlob }, context())
   }
 
   test.each(STREAMS.map(([provider, stream], i) => [i, provider, stream] as const))(

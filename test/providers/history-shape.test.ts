@@ -1,9 +1,21 @@
-/** Shapes of history with which sessions were bricked elsewhere (PITFALLS.md), encoded for both vendors and judged by their rules. */
+/** Shapes of history with which sessions were bricked elsewhere (PITFALLS.md), encoded for every wire API and judged by their rules. */
 import type { Block, ContentBlock } from '../../contract/blocks'
 import type { View, ViewEntry } from '../../contract/ports'
 import { encodeMessages } from '../../providers/anthropic/request'
 import { createRawJson } from '../../providers/raw-json'
-import { answer, call, result, said, spec, toAnthropic, toChat, user, view, type Encoded } from './support/calls'
+import {
+  answer,
+  call,
+  result,
+  said,
+  spec,
+  toAnthropic,
+  toChat,
+  toResponses,
+  user,
+  view,
+  type Encoded,
+} from './support/calls'
 import type { Json } from './support/recorded'
 
 const PNG = { hash: `sha256:${'a'.repeat(64)}`, bytes: 3, mediaType: 'image/png' }
@@ -13,11 +25,13 @@ const LONG = { hash: `sha256:${'d'.repeat(64)}`, bytes: 9, mediaType: 'text/plai
 const blob = (hash: string): Promise<Uint8Array> =>
   Promise.resolve(hash === LONG.hash ? Buffer.from('long text') : Buffer.from([1, 2, 3]))
 
-async function both(v: View): Promise<{ anthropic: Encoded; chat: Encoded }> {
+async function all(v: View): Promise<{ anthropic: Encoded; chat: Encoded; responses: Encoded }> {
   const anthropic = await toAnthropic(v, undefined, blob)
   const chat = await toChat(v, undefined, blob)
-  expect({ anthropic: anthropic.problems, chat: chat.problems }).toEqual({ anthropic: [], chat: [] })
-  return { anthropic, chat }
+  const responses = await toResponses(v, undefined, blob)
+  const problems = { anthropic: anthropic.problems, chat: chat.problems, responses: responses.problems }
+  expect(problems).toEqual({ anthropic: [], chat: [], responses: [] })
+  return { anthropic, chat, responses }
 }
 const roles = ({ body }: Encoded): unknown[] => body.messages.map((m) => m['role'])
 const content = (e: Encoded, i: number): Json[] => e.body.messages[i]?.['content'] as Json[]
@@ -27,31 +41,37 @@ const withResult = (outcome: 'ok' | 'error', ...blocks: ContentBlock[]): ViewEnt
   results: [{ seq: 3, call: 'a', name: 'look', outcome, blocks }],
 })
 
-test('ids are within every vendor’s pattern, the same for both, and never twice', async () => {
+test('ids are within every vendor’s pattern, the same for all, and never twice', async () => {
   const ids = ['s:1.0', 's:1.1', 's_1:0', `${'x'.repeat(64)}:1000000.12`, 'toolu_+/=']
-  const { anthropic, chat } = await both(view(user(1, 'go'), answer(2, ...ids.map((id) => call(id))), result(3, ids)))
+  const { anthropic, chat, responses } = await all(
+    view(user(1, 'go'), answer(2, ...ids.map((id) => call(id))), result(3, ids)),
+  )
   const theirs = content(anthropic, 1).map((b) => b['id'])
   expect((chat.body.messages[2]?.['tool_calls'] as Json[]).map((c) => c['id'])).toEqual(theirs)
+  expect(responses.body.input.slice(1, 6).map((item) => item['call_id'])).toEqual(theirs)
   expect(new Set(theirs).size).toBe(ids.length)
 })
 
 test('a tool name that a model invented goes back within the pattern', async () => {
-  const { anthropic } = await both(view(user(1, 'go'), answer(2, call('a', 'functions.read file')), result(3, ['a'])))
+  const { anthropic } = await all(view(user(1, 'go'), answer(2, call('a', 'functions.read file')), result(3, ['a'])))
   expect(content(anthropic, 1)[0]?.['name']).toBe('functions_read_file')
 })
 
 test.each(['{"cut', '[1,2]', '"text"', 'null', '', '12'])(
   'arguments that are no object (%s) do not poison the next request',
   async (args) => {
-    const { anthropic, chat } = await both(view(user(1, 'go'), answer(2, call('a', 'look', args)), result(3, ['a'])))
+    const { anthropic, chat, responses } = await all(
+      view(user(1, 'go'), answer(2, call('a', 'look', args)), result(3, ['a'])),
+    )
     expect(content(anthropic, 1)[0]?.['input']).toEqual({ _invalid: args })
     const calls = chat.body.messages[2]?.['tool_calls'] as { function: { arguments: string } }[]
     expect(calls[0]?.function.arguments).toBe(JSON.stringify({ _invalid: args }))
+    expect(responses.body.input[1]?.['arguments']).toBe(JSON.stringify({ _invalid: args }))
   },
 )
 
 test('a lone surrogate or a NUL that the model escaped is not sent back', async () => {
-  const { anthropic } = await both(
+  const { anthropic } = await all(
     view(user(1, 'go'), answer(2, call('a', 'look', '{"t":"\\ud800 \\u0000 \\ud83d\\ude00"}')), result(3, ['a'])),
   )
   expect(content(anthropic, 1)[0]?.['input']).toEqual({ t: '\uFFFD \uFFFD 😀' })
@@ -65,7 +85,7 @@ test('blank texts are left out, and what would be empty says so', async () => {
     answer(4, said('  ')),
     { ...user(5, 'x'), blocks: [] } as ViewEntry,
   ]
-  const { anthropic, chat } = await both(view(...entries))
+  const { anthropic, chat } = await all(view(...entries))
   expect(content(anthropic, 0)[0]?.['text']).toBe('(no text)')
   expect(content(anthropic, 2)[0]?.['content']).toEqual([{ type: 'text', text: '(no output)' }])
   expect(chat.body.messages.map((m) => m['content'])).toEqual([
@@ -79,7 +99,7 @@ test('blank texts are left out, and what would be empty says so', async () => {
 })
 
 test('consecutive messages of people are one, and so are consecutive answers', async () => {
-  const { anthropic, chat } = await both(
+  const { anthropic, chat } = await all(
     view(user(1, 'one'), user(2, 'two'), answer(3, call('a')), result(4, ['a']), user(5, 'three')),
   )
   expect(roles(anthropic)).toEqual(['user', 'assistant', 'user'])
@@ -89,14 +109,14 @@ test('consecutive messages of people are one, and so are consecutive answers', a
 })
 
 test('a history that begins or ends with the assistant is framed by the user, and one without messages has one', async () => {
-  const { anthropic, chat } = await both(view(answer(1, said('Hello, how can I help?'))))
+  const { anthropic, chat } = await all(view(answer(1, said('Hello, how can I help?'))))
   expect(roles(anthropic)).toEqual(['user', 'assistant', 'user'])
   expect(roles(chat)).toEqual(['system', 'user', 'assistant', 'user'])
-  expect(roles((await both(view())).anthropic)).toEqual(['user'])
+  expect(roles((await all(view())).anthropic)).toEqual(['user'])
 })
 
 test('the system prompt stands first and alone, and a blank one is left out', async () => {
-  const { anthropic, chat } = await both({ ...view(user(1, 'x')), system: ' ' })
+  const { anthropic, chat } = await all({ ...view(user(1, 'x')), system: ' ' })
   expect(anthropic.body).not.toHaveProperty('system')
   expect(roles(chat)).toEqual(['user'])
   expect((await toChat(view(user(1, 'x')), spec('openai-chat', 'o3'))).body.messages[0]?.['role']).toBe('developer')
@@ -105,7 +125,7 @@ test('the system prompt stands first and alone, and a blank one is left out', as
 })
 
 test('no tools: the field is left out', async () => {
-  const { anthropic, chat } = await both({ ...view(user(1, 'x')), tools: [] })
+  const { anthropic, chat } = await all({ ...view(user(1, 'x')), tools: [] })
   expect(anthropic.body).not.toHaveProperty('tools')
   expect(chat.body).not.toHaveProperty('tools')
 })
@@ -124,7 +144,7 @@ test('key order and big numbers survive, in arguments and in schemas', async () 
   expect(body).toContain(`"input_schema":${schema}`)
 })
 
-test('images and PDFs: in results for Anthropic, after all the results for Chat', async () => {
+test('images and PDFs: in results for Anthropic and Responses, after all the results for Chat', async () => {
   const look: ViewEntry = {
     role: 'results',
     seq: 3,
@@ -142,7 +162,17 @@ test('images and PDFs: in results for Anthropic, after all the results for Chat'
       { seq: 4, call: 'b', name: 'look', outcome: 'ok', blocks: [{ type: 'file', blob: PDF, name: 'a.pdf' }] },
     ],
   }
-  const { anthropic, chat } = await both(view(user(1, 'go'), answer(2, call('a'), call('b')), look))
+  const { anthropic, chat, responses } = await all(view(user(1, 'go'), answer(2, call('a'), call('b')), look))
+  expect(responses.body.input.slice(3).map((item) => item['output'])).toEqual([
+    [
+      { type: 'input_text', text: 'here' },
+      { type: 'input_image', detail: 'auto', image_url: 'data:image/png;base64,AQID' },
+    ],
+    [
+      { type: 'input_text', text: '(no output)' },
+      { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,AQID' },
+    ],
+  ])
   expect((content(anthropic, 2)[0]?.['content'] as Json[])[1]).toEqual({
     type: 'image',
     source: { type: 'base64', media_type: 'image/png', data: 'AQID' },
@@ -160,7 +190,7 @@ test('images and PDFs: in results for Anthropic, after all the results for Chat'
 })
 
 test('an error result is text only: its image comes after the results', async () => {
-  const { anthropic } = await both(
+  const { anthropic } = await all(
     view(user(1, 'go'), answer(2, call('a')), withResult('error', { type: 'image', blob: PNG })),
   )
   expect(content(anthropic, 2).map((b) => b['type'])).toEqual(['tool_result', 'text', 'image'])
@@ -169,7 +199,7 @@ test('an error result is text only: its image comes after the results', async ()
 
 test('what a provider does not take is said in its place, and in the report', async () => {
   const v = view({ role: 'user', seq: 1, actor: 'user:ann', blocks: [{ type: 'file', blob: ZIP, name: 'a.zip' }] })
-  const { anthropic } = await both(v)
+  const { anthropic } = await all(v)
   expect(content(anthropic, 0)[0]?.['text']).toBe('[file a.zip, application/zip, 3 bytes: not shown]')
   expect(anthropic.dropped).toEqual([{ seq: 1, what: 'file', why: 'application/zip is not sent to this provider' }])
   const pdf = view({ role: 'user', seq: 1, actor: 'user:ann', blocks: [{ type: 'file', blob: PDF }] })
@@ -183,7 +213,7 @@ test('long texts are loaded from their blobs, text files are shown as text', asy
     { type: 'text', text: '', blob: LONG },
     { type: 'file', blob: LONG, name: 'a.txt' },
   ]
-  const { chat } = await both(view({ role: 'user', seq: 1, actor: 'user:ann', blocks }))
+  const { chat } = await all(view({ role: 'user', seq: 1, actor: 'user:ann', blocks }))
   expect(chat.body.messages[1]?.['content']).toBe('long text\n\n[file a.txt]\nlong text')
 })
 
@@ -192,13 +222,13 @@ test('an answer’s own attachments are not sent back: assistants send text only
     { type: 'image', blob: PNG },
     { type: 'refusal', text: 'I cannot.' },
   ]
-  const { anthropic } = await both(view(user(1, 'x'), answer(2, ...blocks), user(3, 'y')))
+  const { anthropic } = await all(view(user(1, 'x'), answer(2, ...blocks), user(3, 'y')))
   expect(content(anthropic, 1).map((b) => b['text'])).toEqual(['[image not shown]', 'I cannot.'])
   expect(anthropic.dropped).toEqual([{ seq: 2, what: 'image', why: 'an attachment of an answer cannot be sent back' }])
 })
 
 test('cache breakpoints stand at the end of system, tools and what the user sent last, and nowhere else', async () => {
-  const { anthropic } = await both(
+  const { anthropic } = await all(
     view(
       user(1, 'one'),
       answer(2, call('a')),

@@ -152,13 +152,13 @@ test('DeepSeek: the answer that ends a turn with tools keeps its reasoning too, 
 test.each([
   ['claude-sonnet-4-5', { budgetTokens: 2000 }, { thinking: { type: 'enabled', budget_tokens: 2000 } }, []],
   ['claude-sonnet-4-5', { budgetTokens: 90_000 }, { thinking: { type: 'enabled', budget_tokens: 8191 } }, []],
-  ['claude-sonnet-4-5', { effort: 'high' }, {}, ['effort']],
+  ['claude-sonnet-4-5', { effort: 'high' }, {}, ['effort high']],
   ['claude-opus-4-5', { effort: 'high' }, { output_config: { effort: 'high' } }, []],
   [
     'claude-opus-5-5',
     { budgetTokens: 2000, effort: 'minimal' },
     { thinking: { type: 'adaptive', display: 'summarized' }, output_config: { effort: 'low' } },
-    ['reasoning budget'],
+    ['reasoning budget', 'effort minimal'],
   ],
 ] as const)('%s with %j is sent what it takes', async (name, reasoning, sent, dropped) => {
   const encoded = await toAnthropic(view(user(1, 'x')), spec('anthropic', name, { reasoning }))
@@ -172,8 +172,8 @@ test.each([
 })
 
 test.each([
-  ['api.openai.com', 'gpt-5.5', { max_completion_tokens: 8192, reasoning_effort: 'high' }, ['temperature']],
-  ['api.openai.com', 'gpt-4o', { max_completion_tokens: 8192, temperature: 1 }, ['effort']],
+  ['api.openai.com', 'gpt-5', { max_completion_tokens: 8192, reasoning_effort: 'high' }, ['temperature']],
+  ['api.openai.com', 'gpt-4o', { max_completion_tokens: 8192, temperature: 1 }, ['effort high']],
   ['localhost', 'qwen', { max_tokens: 8192, temperature: 1, reasoning_effort: 'high' }, []],
 ] as const)('%s %s is sent the settings that it takes', async (host, name, sent, dropped) => {
   const model = spec('openai-chat', name, { temperature: 1, reasoning: { effort: 'high' } })

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Block } from '../../contract/blocks'
 import type { ModelResult, View, ViewEntry } from '../../contract/ports'
-import { anthropicAt, call, context, noBlob, spec, unmarked, user } from './support/calls'
+import { anthropicAt, call, context, noBlob, said, spec, toAnthropic, unmarked, user } from './support/calls'
 import { anthropicProblems } from './support/anthropic-rules'
 import { chunks, recorded, streamOf, type Exchange, type Json } from './support/recorded'
 import { sse, startWireServer, type WireServer } from './support/wire-server'
@@ -50,13 +50,14 @@ async function send(
   return { result, body: sent, said: ctx.said }
 }
 
-function entry(seq: number, { blocks, replay }: Answered): ViewEntry {
+function entry(seq: number, { blocks, replay, stop }: Answered): ViewEntry {
   let n = 0
   return {
     role: 'assistant',
     seq,
     blocks: blocks.map((b): Block => (b.type === 'tool_call' ? { ...b, call: `s:${seq}.${n++}` } : b)),
     ...(replay ? { replay } : {}),
+    ...(stop === 'pause' ? { paused: true } : {}),
   }
 }
 
@@ -124,6 +125,8 @@ test('blocks of a tool that the vendor ran are kept verbatim, and the pause is t
   const { body } = await send(second, [asked, entry(2, result)])
   const theirs = second.request.body.messages[1]?.['content'] as Content
   const ours = body.messages[1]?.['content'] as Content
+  // The paused answer is the last message: nothing is asked after it.
+  expect(body.messages.map((m) => m['role'])).toEqual(['user', 'assistant'])
   expect(ours.map((b) => b['type'])).toEqual(theirs.map((b) => b['type']))
   // The recording has plain dashes and quotes in its requests, where its responses have the typographic ones.
   const ascii = (value: unknown): Json =>
@@ -135,6 +138,46 @@ test('blocks of a tool that the vendor ran are kept verbatim, and the pause is t
         .replace(/\u00a0/g, ' '),
     ) as Json
   for (const [i, block] of theirs.entries()) expect(ascii(ours[i])).toMatchObject(ascii(block))
+})
+
+test('a paused answer goes on where it stopped: both are one message, with its citations, and what is said next comes after it', async () => {
+  const [first, second] = [recorded('anthropic/stream-pause-turn-1'), recorded('anthropic/stream-pause-turn-2-resume')]
+  const asked = user(1, firstText(first))
+  const paused = entry(2, (await send(first, [asked])).result)
+  const resumed = await send(second, [asked, paused])
+  const before = unmarked(resumed.body.messages)
+  const went = entry(3, resumed.result)
+  expect(resumed.result.blocks.some((b) => b.type === 'text')).toBe(true)
+  const { body } = await send(second, [asked, paused, went, user(4, 'and?')])
+  const messages = unmarked(body.messages)
+  expect(messages.map((m) => m['role'])).toEqual(['user', 'assistant', 'user'])
+  const [whole, begun] = [messages[1]?.['content'] as Content, before[1]?.['content'] as Content]
+  expect(whole.slice(0, begun.length)).toEqual(begun)
+  const cited = (blocks: Content): number =>
+    blocks.filter((b) => (b['citations'] as unknown[] | undefined)?.length).length
+  expect(cited(whole)).toBeGreaterThan(5)
+})
+
+test.each([
+  ['a message comes instead', [user(3, 'Stop that.')], undefined],
+  ['its replay was refused', [], 2],
+  [
+    'another model goes on',
+    [{ role: 'assistant', seq: 3, blocks: [said('Well.')] } as ViewEntry, user(4, 'and?')],
+    undefined,
+  ],
+])('a call of the vendor’s own tool that is left open gets a result: %s', async (_what, more, replayCut) => {
+  const first = recorded('anthropic/stream-pause-turn-1')
+  const asked = user(1, firstText(first))
+  const paused = entry(2, (await send(first, [asked])).result)
+  const { body, problems } = await toAnthropic(
+    { system: '', tools: [], entries: [asked, paused, ...more], ...(replayCut ? { replayCut } : {}) },
+    spec('anthropic', 'claude-haiku-4-5'),
+  )
+  expect(problems).toEqual([])
+  expect(body.messages.map((m) => m['role'])).toEqual(['user', 'assistant', 'user'])
+  const errors = JSON.stringify(body).match(/"error_code":"unavailable"/g) ?? []
+  expect(errors).toHaveLength(replayCut ? 0 : 1)
 })
 
 test('thinking is streamed as it comes, and kept with its signature', async () => {

@@ -1,7 +1,8 @@
 /** Streams that end otherwise than they should, over real sockets, with both SDKs. */
+import type { ProviderName } from '../../contract/definition'
 import type { Provider } from '../../contract/ports'
-import { anthropicAt, chatAt, context, noBlob, spec, user, view } from './support/calls'
-import { anthropicStream, recorded, streamOf } from './support/recorded'
+import { anthropicAt, chatAt, context, noBlob, responsesAt, spec, user, view } from './support/calls'
+import { anthropicStream, recorded, responsesStream, streamOf } from './support/recorded'
 import { cut, json, silence, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'
 
 // The SDKs take hold of the console when they first print: from before that on, it is seen.
@@ -14,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => server.close())
 
 interface Vendor {
-  name: 'anthropic' | 'openai-chat'
+  name: ProviderName
   at(server: WireServer): Provider
   stream: string
   /** Where the answer's last event begins. */
@@ -23,6 +24,7 @@ interface Vendor {
 }
 const thinking = streamOf(recorded('anthropic/stream-thinking'), 'anthropic')
 const tools = streamOf(recorded('chat/stream-tools-3-structured'), 'chat')
+const phases = streamOf(recorded('responses/stream-phase-reasoning'), 'responses')
 const VENDORS: Vendor[] = [
   {
     name: 'anthropic',
@@ -37,6 +39,13 @@ const VENDORS: Vendor[] = [
     stream: tools,
     last: tools.lastIndexOf('data:', tools.indexOf('"finish_reason":"')),
     model: 'gpt-4o',
+  },
+  {
+    name: 'openai-responses',
+    at: responsesAt,
+    stream: phases,
+    last: phases.indexOf('event: response.completed'),
+    model: 'gpt-5.5',
   },
 ]
 
@@ -216,6 +225,74 @@ test.each([
     stop: means,
   })
 })
+
+const responses = VENDORS[2] as Vendor
+const responseWith = (status: string, reason: string | null, ...output: object[]): string =>
+  responsesStream({
+    id: 'r',
+    model: 'm',
+    status,
+    incomplete_details: reason === null ? null : { reason },
+    output,
+    usage: {},
+  })
+
+test.each([
+  ['max_output_tokens', 'max_tokens', '{"path', /^truncated/],
+  ['max_output_tokens', 'max_tokens', '', /^truncated/],
+  ['max_output_tokens', 'max_tokens', '{"path":"a"}', undefined],
+  ['content_filter', 'refusal', '{"path', /^truncated/],
+])('Responses: arguments at %s: %s, %s', async (reason, stop, args, problem) => {
+  const item = { type: 'function_call', id: 'fc_1', call_id: 'c', name: 'write', arguments: args, status: 'incomplete' }
+  const result = await call(responses, sse(responseWith('incomplete', reason, item)))
+  expect(result).toMatchObject({ ok: true, stop })
+  const block = result.ok ? result.blocks[0] : undefined
+  expect(block?.type === 'tool_call' ? block.problem : 'no call').toEqual(
+    problem ? expect.stringMatching(problem) : undefined,
+  )
+})
+
+test('Responses: a limit in the middle of reasoning leaves reasoning alone, and nothing is sent back of it', async () => {
+  const item = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAA' }
+  const result = await call(responses, sse(responseWith('incomplete', 'max_output_tokens', item)))
+  expect(result).toMatchObject({ ok: true, stop: 'max_tokens', blocks: [{ type: 'reasoning', text: '' }] })
+})
+
+test('Responses: a refusal is a content part, a block and a stop reason', async () => {
+  const item = { type: 'message', id: 'm', role: 'assistant', content: [{ type: 'refusal', refusal: 'I cannot.' }] }
+  expect(await call(responses, sse(responseWith('completed', null, item)))).toMatchObject({
+    ok: true,
+    stop: 'refusal',
+    blocks: [{ type: 'refusal', text: 'I cannot.' }],
+  })
+})
+
+test.each([
+  ['server_error', 'overloaded', true],
+  ['rate_limit_exceeded', 'rate_limited', true],
+  ['invalid_prompt', 'refused_request', false],
+  ['invalid_image_format', 'refused_request', false],
+  ['insufficient_quota', 'budget', false],
+  ['something_new', 'overloaded', true],
+])(
+  'Responses: %s as response.failed, and as an error event in either of its shapes, inside a 200',
+  async (code, what, retryable) => {
+    const event = (e: { type: string; [more: string]: unknown }): string =>
+      `event: ${e.type}\ndata: ${JSON.stringify(e)}\n\n`
+    const created = event({ type: 'response.created', response: { id: 'r', output: [] } })
+    for (const last of [
+      event({ type: 'response.failed', response: { status: 'failed', error: { code, message: 'Oh' } } }),
+      event({ type: 'error', code, message: 'Oh', param: null }),
+      event({ type: 'error', error: { code, message: 'Oh' } }),
+    ])
+      expect(await call(responses, sse(created + last))).toMatchObject({
+        ok: false,
+        class: what,
+        retryable,
+        message: 'Oh',
+      })
+  },
+)
 
 const chunksOf = (...deltas: object[]): string =>
   deltas

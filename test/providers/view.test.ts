@@ -70,6 +70,13 @@ test('results stand right after their calls and in their order, whatever came in
   ])
 })
 
+test('a paused answer is marked, and is the last entry of the request that goes on with it', () => {
+  const paused = answered(2, 0, [1], [{ type: 'text', text: 'I search.' }])
+  const pause = { ...paused, payload: { ...paused.payload, stop: 'pause' } } as KnownEvent
+  const { entries } = buildView([message(1, 'go'), pause], DEFINITION, [])
+  expect(entries.at(-1)).toMatchObject({ role: 'assistant', seq: 2, paused: true })
+})
+
 test('what no manifest names is not shown', () => {
   const failed = event(2, 'model_failed', {
     step: 'model@1',

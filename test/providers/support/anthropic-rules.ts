@@ -4,7 +4,19 @@
  */
 import type { Json } from './recorded'
 
-const TOP = ['model', 'max_tokens', 'messages', 'stream', 'system', 'tools', 'thinking', 'output_config']
+const TOP = [
+  'model',
+  'max_tokens',
+  'messages',
+  'stream',
+  'system',
+  'tools',
+  'thinking',
+  'output_config',
+  'tool_choice',
+  'stop_sequences',
+  'service_tier',
+]
 const IN_USER = ['text', 'image', 'document', 'tool_result']
 const IN_ASSISTANT = /^(?:text|thinking|redacted_thinking|tool_use|server_tool_use|\w+_tool_result)$/
 
@@ -20,7 +32,16 @@ export function anthropicProblems(body: Json): string[] {
   const thinking = body['thinking'] as { type: string; budget_tokens?: number } | undefined
   if (thinking?.type === 'enabled')
     say((thinking.budget_tokens ?? 0) >= 1024 && (thinking.budget_tokens ?? 0) < max, 'budget_tokens')
-  for (const tool of (body['tools'] as Json[] | undefined) ?? []) {
+  const thinks = thinking?.type === 'enabled' || thinking?.type === 'adaptive'
+  const choice = body['tool_choice'] as { type: string; name?: string } | undefined
+  const tools = (body['tools'] as Json[] | undefined) ?? []
+  say(choice === undefined || tools.length > 0, 'tool_choice without tools')
+  say(!thinks || choice === undefined || ['auto', 'none'].includes(choice.type), 'a forced call while it thinks')
+  const names = tools.map((tool) => tool['name'])
+  say(choice?.name === undefined || names.includes(choice.name), 'a forced call of no tool')
+  for (const tool of tools) {
+    // One that the vendor runs itself.
+    if (tool['type'] !== undefined && tool['type'] !== 'custom') continue
     say(/^[a-zA-Z0-9_-]{1,64}$/.test(String(tool['name'])), `tool name ${String(tool['name'])}`)
     say((tool['input_schema'] as Json | undefined)?.['type'] === 'object', 'input_schema is no object schema')
   }
@@ -34,8 +55,11 @@ export function anthropicProblems(body: Json): string[] {
 function messages(all: { role: string; content: Json[] }[], say: (ok: boolean, what: string) => void): void {
   say(all.length > 0, 'no messages')
   say(all[0]?.role === 'user', 'the first message is not the user’s')
-  say(all.at(-1)?.role === 'user', 'prefill: the last message is the assistant’s')
+  const end = all.at(-1)
+  const resumes = end?.content.some((block) => block['type'] === 'server_tool_use') === true
+  say(end?.role === 'user' || resumes, 'prefill: the last message is the assistant’s')
   const seen = new Set<string>()
+  let running: string[] = []
   let open: string[] = []
   all.forEach((message, i) => {
     say(i === 0 || message.role !== all[i - 1]?.role, `roles do not alternate at ${i}`)
@@ -44,6 +68,7 @@ function messages(all: { role: string; content: Json[] }[], say: (ok: boolean, w
     for (const block of message.content)
       if (block['type'] === 'text') say(String(block['text']).trim() !== '', `blank text at ${i}`)
     if (message.role === 'user') {
+      say(running.length === 0, `a server tool without its result before ${i}`)
       say(
         types.every((type) => IN_USER.includes(type)),
         `a ${types.join()} in a user message`,
@@ -78,6 +103,8 @@ function messages(all: { role: string; content: Json[] }[], say: (ok: boolean, w
     if (types.some((t) => /thinking$/.test(t)))
       say(/thinking$/.test(types[0] ?? ''), `thinking does not come first at ${i}`)
     for (const block of message.content) {
+      if (block['type'] === 'server_tool_use') running.push(String(block['id']))
+      if (/_tool_result$/.test(String(block['type']))) running = running.filter((id) => id !== block['tool_use_id'])
       if (block['type'] === 'thinking') say(String(block['signature'] ?? '') !== '', 'thinking without a signature')
       if (block['type'] !== 'tool_use') continue
       const id = String(block['id'])

@@ -1,20 +1,23 @@
 /** Small views, specs and contexts for the tests of the adapters. */
 import type { Block } from '../../../contract/blocks'
-import { ModelSpec } from '../../../contract/definition'
+import { ModelSpec, type ProviderName } from '../../../contract/definition'
 import type { ModelContext, ModelRequest, Provider, View, ViewEntry } from '../../../contract/ports'
 import { createAnthropic } from '../../../providers/anthropic/provider'
 import { createOpenAIChat } from '../../../providers/openai-chat/provider'
+import { createOpenAIResponses } from '../../../providers/openai-responses/provider'
 import { createRawJson } from '../../../providers/raw-json'
 import { encodeMessages } from '../../../providers/anthropic/request'
 import { encodeChat } from '../../../providers/openai-chat/request'
+import { encodeResponse } from '../../../providers/openai-responses/request'
 import { anthropicProblems } from './anthropic-rules'
 import { chatProblems } from './chat-rules'
 import type { Json } from './recorded'
+import { responsesProblems } from './responses-rules'
 import type { WireServer } from './wire-server'
 
 export const KEY = 'sk-ant-api03-test-key-0123456789abcdef'
 
-export function spec(provider: 'anthropic' | 'openai-chat', name: string, more: Partial<ModelSpec> = {}): ModelSpec {
+export function spec(provider: ProviderName, name: string, more: Partial<ModelSpec> = {}): ModelSpec {
   return { ...ModelSpec.parse({ provider, name }), ...more }
 }
 
@@ -64,8 +67,18 @@ export function chatAt(server: WireServer, host = 'api.openai.com'): Provider {
   return createOpenAIChat({ apiKey: KEY, baseURL: `https://${host}/v1`, fetch: server.fetch })
 }
 
+export function responsesAt(server: WireServer, host = 'api.openai.com'): Provider {
+  return createOpenAIResponses({ apiKey: KEY, baseURL: `https://${host}/v1`, fetch: server.fetch })
+}
+
+export const AT: Readonly<Record<ProviderName, (server: WireServer) => Provider>> = {
+  anthropic: anthropicAt,
+  'openai-chat': chatAt,
+  'openai-responses': responsesAt,
+}
+
 export interface Encoded {
-  body: Json & { messages: Json[] }
+  body: Json & { messages: Json[]; input: Json[] }
   dropped: { seq: number; what: string; why: string }[]
   problems: string[]
 }
@@ -94,7 +107,32 @@ export async function toChat(
   return { body, dropped, problems: chatProblems(body) }
 }
 
+export async function toResponses(
+  v: View,
+  model = spec('openai-responses', 'gpt-5.5'),
+  blob = noBlob,
+  host = 'api.openai.com',
+): Promise<Encoded> {
+  const raw = createRawJson()
+  const { params, dropped } = await encodeResponse({ model, view: v, blob }, host, raw)
+  const body = JSON.parse(raw.restore(JSON.stringify(params))) as Encoded['body']
+  return { body, dropped, problems: responsesProblems(body) }
+}
+
 /** Without cache markers: they stand apart from prefix stability. */
 export function unmarked<T>(body: T): T {
   return JSON.parse(JSON.stringify(body, (key, value: unknown) => (key === 'cache_control' ? undefined : value))) as T
+}
+
+/** A request with tools that the vendor runs, for everybody. */
+export async function serverToolView(
+  serverTools: string[],
+): Promise<Record<'anthropic' | 'responses' | 'chat' | 'openrouter', Encoded>> {
+  const v = view(user(1, 'x'))
+  return {
+    anthropic: await toAnthropic(v, spec('anthropic', 'claude-haiku-4-5', { serverTools })),
+    responses: await toResponses(v, spec('openai-responses', 'gpt-5.5', { serverTools })),
+    chat: await toChat(v, spec('openai-chat', 'gpt-4o', { serverTools })),
+    openrouter: await toChat(v, spec('openai-chat', 'x', { serverTools }), noBlob, 'openrouter.ai'),
+  }
 }

@@ -13,7 +13,16 @@ const TOP = [
   'max_tokens',
   'max_completion_tokens',
   'temperature',
+  'top_p',
+  'stop',
   'reasoning_effort',
+  'tool_choice',
+  'parallel_tool_calls',
+  'response_format',
+  'service_tier',
+  'reasoning',
+  'thinking',
+  'chat_template_kwargs',
 ]
 const FIELDS: Readonly<Record<string, readonly string[]>> = {
   system: ['role', 'content'],
@@ -33,7 +42,10 @@ export function chatProblems(body: Json): string[] {
   say(!('max_tokens' in body && 'max_completion_tokens' in body), 'both limits of tokens')
   const tools = body['tools'] as { type: string; function: Json }[] | undefined
   say(tools === undefined || tools.length > 0, 'empty tools')
+  say(body['tool_choice'] === undefined || tools !== undefined, 'tool_choice without tools')
+  say(body['parallel_tool_calls'] === undefined || tools !== undefined, 'parallel_tool_calls without tools')
   for (const tool of tools ?? []) {
+    if (tool.type !== 'function') continue
     say(/^[a-zA-Z0-9_-]{1,64}$/.test(String(tool.function['name'])), 'tool name')
     say((tool.function['parameters'] as Json)['type'] === 'object', 'parameters are no object schema')
   }

@@ -7,8 +7,10 @@ import path from 'node:path'
 
 export type Json = Record<string, unknown>
 
+export type Api = 'anthropic' | 'chat' | 'responses'
+
 export interface Exchange {
-  request: { body: Json & { messages: Json[]; model: string } }
+  request: { body: Json & { messages: Json[]; input: Json[]; model: string } }
   response: { status: number; body?: Json; sse?: string }
 }
 
@@ -19,18 +21,53 @@ export function recorded(name: string): Exchange {
 }
 
 /** A recorded stream of vercel/ai as the bytes of the wire. */
-export function chunks(name: string, api: 'anthropic' | 'chat'): string {
+export function chunks(name: string, api: Api): string {
   const lines = readFileSync(path.join(ROOT, 'streams-vercel-ai', `${name}.chunks.txt`), 'utf8')
   const events = lines.split('\n').filter((line) => line.trim() !== '')
   if (api === 'chat') return `${events.map((e) => `data: ${e}\n\n`).join('')}data: [DONE]\n\n`
   return events.map((e) => `event: ${(JSON.parse(e) as { type: string }).type}\ndata: ${e}\n\n`).join('')
 }
 
-export function streamOf(exchange: Exchange, api: 'anthropic' | 'chat'): string {
+export function streamOf(exchange: Exchange, api: Api): string {
   const { sse, body } = exchange.response
   if (sse !== undefined) return sse
   if (!body) throw new Error('the exchange holds no answer')
-  return api === 'anthropic' ? anthropicStream(body) : chatStream(body)
+  return { anthropic: anthropicStream, chat: chatStream, responses: responsesStream }[api](body)
+}
+
+export function responsesStream(response: Json): string {
+  const out: string[] = []
+  const event = (type: string, e: Json): void =>
+    void out.push(`event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: out.length, ...e })}\n\n`)
+  event('response.created', { response: { ...response, status: 'in_progress', output: [], usage: null } })
+  for (const [output_index, item] of (response['output'] as Json[]).entries()) {
+    const at = { output_index, item_id: item['id'] }
+    // What is encrypted is final only when the item is done.
+    const begun = {
+      ...item,
+      status: 'in_progress',
+      ...('content' in item ? { content: [] } : {}),
+      ...('summary' in item ? { summary: [], encrypted_content: 'not yet' } : {}),
+      ...('arguments' in item ? { arguments: '' } : {}),
+    }
+    event('response.output_item.added', { output_index, item: begun })
+    for (const [summary_index, part] of ((item['summary'] as Json[] | undefined) ?? []).entries()) {
+      event('response.reasoning_summary_part.added', { ...at, summary_index, part: { ...part, text: '' } })
+      for (const delta of pieces(String(part['text'])))
+        event('response.reasoning_summary_text.delta', { ...at, summary_index, delta })
+    }
+    for (const [content_index, part] of ((item['content'] as Json[] | undefined) ?? []).entries()) {
+      event('response.content_part.added', { ...at, content_index, part: { ...part, text: '' } })
+      const [kind, body] = part['type'] === 'refusal' ? ['refusal', part['refusal']] : ['output_text', part['text']]
+      for (const delta of pieces(String(body))) event(`response.${String(kind)}.delta`, { ...at, content_index, delta })
+    }
+    for (const delta of item['type'] === 'function_call' ? pieces(String(item['arguments'])) : [])
+      event('response.function_call_arguments.delta', { ...at, delta })
+    event('response.output_item.done', { output_index, item })
+  }
+  const status = response['status'] === 'incomplete' ? 'incomplete' : 'completed'
+  event(`response.${status}`, { response })
+  return out.join('')
 }
 
 export function anthropicStream(message: Json): string {
