@@ -3,10 +3,13 @@
  */
 import { cutText } from '../../contract/text'
 import type { Conversation } from './conversation'
+import type { Place } from './replay'
 import type { Rule, Say, Script } from './script'
 import { fillText, fillValue } from './template'
 
 export const NO_RULE_FITS = 'This is a scripted model; nothing in its script fits this.'
+/** Said by a model that was told to reason, where its script does not say what. */
+const REASONS_ANYHOW = 'A scripted model does not reason.'
 /** Marks every model name that this server gives back. */
 export const SCRIPTED = ' (scripted)'
 
@@ -24,6 +27,11 @@ export interface Answer {
   model: string
   reasoning: string[]
   text: string[]
+  refusal?: string[]
+  redacted?: boolean
+  phase?: 'commentary' | 'final_answer'
+  /** Where its reasoning stands, for its signature. */
+  place?: Place
   /** `args` is JSON text, or what the script says instead; each list is its deltas. */
   calls: { name: string; args: string[] }[]
   stop: NonNullable<Say['stop']>
@@ -55,26 +63,41 @@ function fits(when: Rule['when'], c: Conversation): boolean {
   )
 }
 
-/** `requestHash` (hex) and `requestBytes` are those of the request's body. */
-export function makeAnswer(say: Say, c: Conversation, requestHash: string, requestBytes: number): Answer {
+/**
+ * `requestHash` (hex) and `requestBytes` are those of the request's body; `mustReason` where the vendor's model would not answer without
+ * (a thinking budget), and would then refuse what has none.
+ */
+export function makeAnswer(
+  say: Say,
+  c: Conversation,
+  requestHash: string,
+  requestBytes: number,
+  signs: { mustReason: boolean; place: () => Place },
+): Answer {
   const calls = say.loop !== undefined && c.step >= say.loop ? [] : say.calls
   // While a loop runs, its text is kept for the end: then only filler stands beside the calls.
   const said = say.loop !== undefined && calls.length > 0 ? undefined : say.text
   const text = [said === undefined ? '' : fillText(said, c), say.bytes === undefined ? '' : filler(say.bytes)]
     .filter(Boolean)
     .join('\n')
-  const reasoning = say.reasoning === undefined ? '' : fillText(say.reasoning, c)
+  const reasoning = fillText(say.reasoning ?? (signs.mustReason ? REASONS_ANYHOW : ''), c)
+  const refusal = say.refusal === undefined ? '' : fillText(say.refusal, c)
   const args = calls.map((call) =>
     typeof call.args === 'string' ? call.args : JSON.stringify(fillValue(call.args, c)),
   )
-  const outputBytes = [text, reasoning, ...args].reduce((sum, part) => sum + Buffer.byteLength(part), 0)
+  const outputBytes = [text, refusal, reasoning, ...args].reduce((sum, part) => sum + Buffer.byteLength(part), 0)
   return {
     id: requestHash.slice(0, 20),
     model: c.model + SCRIPTED,
     reasoning: deltas(reasoning, say.deltaChars),
     text: deltas(text, say.deltaChars),
+    refusal: deltas(refusal, say.deltaChars),
+    ...(say.redacted ? { redacted: true } : {}),
+    phase: say.phase ?? (calls.length > 0 ? 'commentary' : 'final_answer'),
+    // Read from the whole request, which costs: only where something is to be signed.
+    ...(reasoning === '' ? {} : { place: signs.place() }),
     calls: calls.map((call, i) => ({ name: call.tool, args: deltas(args[i] ?? '', say.deltaChars) })),
-    stop: say.stop ?? (calls.length > 0 ? 'tool_calls' : 'end'),
+    stop: say.stop ?? (calls.length > 0 ? 'tool_calls' : refusal === '' ? 'end' : 'refusal'),
     usage: say.usage ?? {
       input: Math.ceil(requestBytes / 4),
       output: Math.ceil(outputBytes / 4),

@@ -3,8 +3,9 @@
  * 2026-10-21), recorded exchanges, public reports of its errors, and PITFALLS.md. test/dev-scripted/ shows that every recorded request
  * that the vendor took passes here.
  */
+import { thinkingProblem, type ThinkingOptions } from './check-anthropic-thinking'
+import { claudeFamily } from './families'
 import { isRecord, list, records, str, type Json } from './json'
-import { isTampered } from './wire-anthropic'
 
 const ID = /^[a-zA-Z0-9_-]+$/
 const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/
@@ -34,9 +35,20 @@ const ASSISTANT_BLOCKS = new Set([
 ])
 const SERVER_RESULT = /_tool_result$/
 
-/** Says what is wrong with a request body, in the vendor's words, or null. `version` is the header `anthropic-version`. */
-export function anthropicProblem(body: Json, version: string): string | null {
-  return parametersProblem(body, version) ?? toolsProblem(body) ?? messagesProblem(body)
+export interface AnthropicOptions extends ThinkingOptions {
+  /** The header `anthropic-version`. */
+  version: string
+}
+
+/** Says what is wrong with a request body, in the vendor's words, or null. */
+export function anthropicProblem(body: Json, options: AnthropicOptions): string | null {
+  return (
+    parametersProblem(body, options.version) ??
+    familyProblem(body) ??
+    toolsProblem(body) ??
+    messagesProblem(body) ??
+    thinkingProblem(body, options)
+  )
 }
 
 function parametersProblem(body: Json, version: string): string | null {
@@ -59,6 +71,23 @@ function parametersProblem(body: Json, version: string): string | null {
   if (Array.isArray(body.system) && records(body.system).some((block) => block.type === 'text' && block.text === ''))
     return 'system: text content blocks must be non-empty'
   return null
+}
+
+/** What the model's family does not take. Recorded: error-400-effort. */
+function familyProblem(body: Json): string | null {
+  const family = claudeFamily(str(body.model))
+  if (!family) return null
+  const effort = isRecord(body.output_config) ? body.output_config.effort : undefined
+  if (typeof effort === 'string' && family.effort.length === 0)
+    return 'This model does not support the effort parameter.'
+  if (typeof effort === 'string' && !family.effort.includes(effort))
+    return `This model does not support effort level '${effort}'. Supported levels: ${[...family.effort].sort().join(', ')}.`
+  const thinking = isRecord(body.thinking) ? str(body.thinking.type) : ''
+  if (thinking === '' || family.thinking.includes(thinking)) return null
+  // Reported by docs.memberjunction.org (UsesAdaptiveThinking).
+  return thinking === 'enabled'
+    ? '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.'
+    : `"thinking.type.${thinking}" is not supported for this model.`
 }
 
 function toolsProblem(body: Json): string | null {
@@ -164,10 +193,9 @@ function blockProblem(block: Json, role: string, at: string): string | null {
       return block.text === '' ? 'messages: text content blocks must be non-empty' : null
     case 'thinking':
       if (typeof block.thinking !== 'string') return `${at}.thinking.thinking: Field required`
-      if (str(block.signature) === '') return `${at}.thinking.signature: Field required`
-      return isTampered(block.thinking, str(block.signature))
-        ? `${at}: Invalid \`signature\` in \`thinking\` block`
-        : null
+      return str(block.signature) === '' ? `${at}.thinking.signature: Field required` : null
+    case 'redacted_thinking':
+      return str(block.data) === '' ? `${at}.redacted_thinking.data: Field required` : null
     case 'tool_use':
       if (!ID.test(str(block.id))) return `${at}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'`
       if (!TOOL_NAME.test(str(block.name)))

@@ -3,17 +3,13 @@
  * errors and PITFALLS.md; where compatible servers are stricter (vLLM reads arguments as JSON, templates want an object), theirs count,
  * because an adapter has to serve those too.
  */
-import { isRecord, list, records, str, typeName, type Json } from './json'
+import type { CheckOptions } from './check-options'
+import { effortProblem } from './check-responses'
+import { isReasoningModel } from './families'
+import { isRecord, list, records, str, type Json } from './json'
+import { emptyArray, nameProblem, problem, tooLong, wrongType, type OpenAIProblem } from './openai-problem'
 
-export interface ChatProblem {
-  message: string
-  param: string | null
-  code: string | null
-}
-
-const NAME = /^[a-zA-Z0-9_-]+$/
 const CALL_ID_CHARS = 40
-const NAME_CHARS = 64
 /** `reasoning_content` and `reasoning` are what compatible servers want back. */
 const FIELDS: Record<string, string[]> = {
   system: ['content', 'name'],
@@ -31,31 +27,11 @@ const PARTS: Record<string, string[]> = {
 }
 
 /** What is wrong with a request body, or null. */
-export function chatProblem(body: Json): ChatProblem | null {
-  return parametersProblem(body) ?? toolsProblem(body) ?? messagesProblem(list(body.messages))
+export function chatProblem(body: Json, _options: CheckOptions = {}): OpenAIProblem | null {
+  return parametersProblem(body) ?? modelProblem(body) ?? toolsProblem(body) ?? messagesProblem(list(body.messages))
 }
 
-function problem(message: string, param: string | null = null, code: string | null = null): ChatProblem {
-  return { message, param, code }
-}
-
-function emptyArray(param: string): ChatProblem {
-  return problem(
-    `Invalid '${param}': empty array. Expected an array with minimum length 1, but got an empty array instead.`,
-    param,
-    'empty_array',
-  )
-}
-
-function wrongType(param: string, expected: string, got: unknown): ChatProblem {
-  return problem(
-    `Invalid type for '${param}': expected ${expected}, but got ${typeName(got)} instead.`,
-    param,
-    'invalid_type',
-  )
-}
-
-function parametersProblem(body: Json): ChatProblem | null {
+function parametersProblem(body: Json): OpenAIProblem | null {
   if (str(body.model) === '') return problem('you must provide a model parameter')
   if (body.messages === undefined)
     return problem("Missing required parameter: 'messages'.", 'messages', 'missing_required_parameter')
@@ -68,7 +44,36 @@ function parametersProblem(body: Json): ChatProblem | null {
   return null
 }
 
-function toolsProblem(body: Json): ChatProblem | null {
+const SAMPLING = ['temperature', 'top_p', 'presence_penalty', 'frequency_penalty', 'logprobs']
+
+/** What OpenAI's models do not take, by their names. Recorded: error-400-system-role, error-400-web-search, reasoning-model-*-error. */
+function modelProblem(body: Json): OpenAIProblem | null {
+  const model = str(body.model)
+  const reasons = isReasoningModel(model)
+  if (reasons === true && body.max_tokens != null)
+    return problem(
+      "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+      'max_tokens',
+      'unsupported_parameter',
+    )
+  const sampling = SAMPLING.find((name) => body[name] != null)
+  if (reasons === true && sampling && body.reasoning_effort !== 'none')
+    return problem(`Unsupported parameter: '${sampling}' is not supported with this model.`, sampling)
+  if (reasons === false && body.reasoning_effort != null)
+    return problem('Unrecognized request argument supplied: reasoning_effort')
+  if (reasons !== null && body.web_search_options != null && !model.includes('search'))
+    return problem('Web search options not supported with this model.', 'web_search_options')
+  const system = records(body.messages).findIndex((message) => message.role === 'system')
+  if (/^o1-(mini|preview)/.test(model) && system >= 0)
+    return problem(
+      `Unsupported value: 'messages[${system}].role' does not support 'system' with this model.`,
+      `messages[${system}].role`,
+      'unsupported_value',
+    )
+  return effortProblem(body.reasoning_effort, model, 'reasoning_effort')
+}
+
+function toolsProblem(body: Json): OpenAIProblem | null {
   if (Array.isArray(body.tools) && body.tools.length === 0) return emptyArray('tools')
   for (const [i, tool] of records(body.tools).entries()) {
     if (!isRecord(tool.function))
@@ -93,24 +98,7 @@ function toolsProblem(body: Json): ChatProblem | null {
   return null
 }
 
-function nameProblem(name: unknown, param: string): ChatProblem | null {
-  if (typeof name !== 'string') return wrongType(param, 'a string', name)
-  if (name.length > NAME_CHARS) return tooLong(param, name, NAME_CHARS)
-  return NAME.test(name)
-    ? null
-    : problem(
-        `Invalid '${param}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.`,
-        param,
-        'invalid_value',
-      )
-}
-
-function tooLong(param: string, text: string, chars: number): ChatProblem {
-  const message = `Invalid '${param}': string too long. Expected a string with maximum length ${chars}, but got a string with length ${text.length} instead.`
-  return problem(message, param, 'string_above_max_length')
-}
-
-function messagesProblem(messages: unknown[]): ChatProblem | null {
+function messagesProblem(messages: unknown[]): OpenAIProblem | null {
   /** Ids of calls that wait for their tool messages, and where the assistant message stands. */
   let open: string[] = []
   let answer: string[] = []
@@ -137,7 +125,7 @@ function messagesProblem(messages: unknown[]): ChatProblem | null {
   return open.length > 0 ? unanswered(open, messages.length) : null
 }
 
-function messageProblem(message: Json, role: string, i: number): ChatProblem | null {
+function messageProblem(message: Json, role: string, i: number): OpenAIProblem | null {
   const fields = FIELDS[role]
   if (!fields)
     return problem(
@@ -151,7 +139,7 @@ function messageProblem(message: Json, role: string, i: number): ChatProblem | n
   return contentProblem(message, role, i) ?? callsProblem(message.tool_calls, i)
 }
 
-function contentProblem(message: Json, role: string, i: number): ChatProblem | null {
+function contentProblem(message: Json, role: string, i: number): OpenAIProblem | null {
   const { content } = message
   if (content === null || content === undefined) {
     if (role === 'assistant' && (message.tool_calls !== undefined || typeof message.refusal === 'string')) return null
@@ -181,7 +169,7 @@ function contentProblem(message: Json, role: string, i: number): ChatProblem | n
   return null
 }
 
-function callsProblem(calls: unknown, i: number): ChatProblem | null {
+function callsProblem(calls: unknown, i: number): OpenAIProblem | null {
   if (calls === undefined || calls === null) return null
   if (!Array.isArray(calls)) return wrongType(`messages[${i}].tool_calls`, 'an array of objects', calls)
   if (calls.length === 0) return emptyArray(`messages[${i}].tool_calls`)
@@ -217,14 +205,14 @@ function isObjectJson(text: string): boolean {
   }
 }
 
-function unanswered(ids: string[], i: number): ChatProblem {
+function unanswered(ids: string[], i: number): OpenAIProblem {
   const message =
     "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. " +
     `The following tool_call_ids did not have response messages: ${ids.join(', ')}`
   return problem(message, `messages.[${i}].role`)
 }
 
-function orphan(i: number): ChatProblem {
+function orphan(i: number): OpenAIProblem {
   return problem(
     "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
     `messages.[${i}].role`,

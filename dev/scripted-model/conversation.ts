@@ -1,10 +1,10 @@
 /**
- * What a request says about where its conversation stands, the same for both wire APIs. Read from messages that the checker has passed.
+ * What a request says about where its conversation stands, the same for all wire APIs. Read from messages that the checker has passed.
  */
 import { createHash } from 'node:crypto'
 import { isRecord, list, records, str, type Json } from './json'
 
-export type Api = 'anthropic' | 'openai-chat'
+export type Api = 'anthropic' | 'openai-chat' | 'openai-responses'
 
 export interface Conversation {
   api: Api
@@ -26,18 +26,17 @@ export interface Conversation {
   key: string
 }
 
-/** Anthropic puts results into user messages, Chat into messages of their own: here both are entries. */
+/** Anthropic puts results into user messages, Chat into messages, Responses into items of their own: here all are entries. */
 type Entry = { kind: 'assistant' } | { kind: 'results'; texts: string[] } | { kind: 'user'; text: string }
 
 export function readConversation(api: Api, body: Json): Conversation {
-  const messages = records(body.messages)
-  const entries = messages.flatMap(api === 'anthropic' ? anthropicEntries : chatEntries)
+  const messages = api === 'openai-responses' ? inputItems(body.input) : records(body.messages)
+  const entries = messages.flatMap(ENTRIES[api])
   const firstUser = entries.find((e) => e.kind === 'user')?.text ?? ''
-  const system =
-    api === 'anthropic'
-      ? textOf(body.system)
-      : textOf(messages.find((m) => m.role === 'system' || m.role === 'developer')?.content)
-  const caller = isRecord(body.metadata) ? str(body.metadata.user_id) : str(body.prompt_cache_key ?? body.user)
+  const head = textOf(body.system) || str(body.instructions)
+  const system = head || textOf(messages.find((m) => m.role === 'system' || m.role === 'developer')?.content)
+  const metadata = isRecord(body.metadata) ? str(body.metadata.user_id) : ''
+  const caller = metadata || str(body.prompt_cache_key ?? body.safety_identifier ?? body.user)
   const c: Conversation = {
     api,
     model: str(body.model),
@@ -94,6 +93,27 @@ function chatEntries(m: Json): Entry[] {
   if (m.role === 'assistant') return [{ kind: 'assistant' }]
   if (m.role === 'tool') return [{ kind: 'results', texts: [textOf(m.content)] }]
   return m.role === 'user' ? [{ kind: 'user', text: textOf(m.content) }] : []
+}
+
+/** Output items in a row are one answer: its reasoning, its message and its calls. */
+function responsesEntries(item: Json, i: number, items: Json[]): Entry[] {
+  if (isOutput(item)) return isOutput(items[i - 1]) ? [] : [{ kind: 'assistant' }]
+  if (str(item.type).endsWith('_output')) return [{ kind: 'results', texts: [textOf(item.output)] }]
+  return item.role === 'user' ? [{ kind: 'user', text: textOf(item.content) }] : []
+}
+
+function isOutput(item: Json | undefined): boolean {
+  return item !== undefined && (item.role === 'assistant' || /^reasoning$|_call$/.test(str(item.type)))
+}
+
+function inputItems(input: unknown): Json[] {
+  return typeof input === 'string' ? [{ role: 'user', content: input }] : records(input)
+}
+
+const ENTRIES: Record<Api, (message: Json, i: number, all: Json[]) => Entry[]> = {
+  anthropic: anthropicEntries,
+  'openai-chat': chatEntries,
+  'openai-responses': responsesEntries,
 }
 
 /** The text of a string or of the text parts in a list. */

@@ -10,8 +10,8 @@ export interface Part {
   /** A stream, or one body as a single frame. */
   frames: Frame[]
   pace: { firstByteMs: number; deltaMs: number }
-  /** What an error in mid-stream looks like on this wire. */
-  errorFrame(type: string): string
+  /** What an error in mid-stream looks like on this wire, in the place of the frame with this number. */
+  errorFrame(fault: Extract<Fault, { kind: 'error_event' | 'failed' }>, at: number): string
 }
 
 /** Ends early where the client is gone. Gives back whether all of the answer was handed to the socket. */
@@ -48,7 +48,7 @@ async function send(res: ServerResponse, part: Part, fault: Fault | null, gone: 
     return true
   }
   if (fault?.kind === 'clean_end') res.end(pending)
-  else if (fault?.kind === 'error_event') res.end(pending + part.errorFrame(fault.type))
+  else if (fault?.kind === 'error_event' || fault?.kind === 'failed') res.end(pending + part.errorFrame(fault, stops))
   else {
     await new Promise<void>((written) =>
       pending === '' ? (res.flushHeaders(), written()) : res.write(pending, () => written()),

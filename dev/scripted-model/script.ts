@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { SavefileError } from '../../contract/errors'
+import { COMPAT } from './check-options'
 import { templateProblem } from './template'
 
 /** How often the fault happens, per rule and conversation, before the rule plays well. */
@@ -32,6 +33,8 @@ export const Fault = z.discriminatedUnion('kind', [
     type: z.string().default('overloaded_error'),
     ...times,
   }),
+  /** Responses: the event `response.failed`; on the other wires, an error event. */
+  z.strictObject({ kind: z.literal('failed'), afterDeltas, code: z.string().default('server_error'), ...times }),
   z.strictObject({ kind: z.literal('slow'), firstByteMs: millis.default(0), deltaMs: millis.default(0), ...times }),
   /** Never answers; with `afterDeltas`, falls silent after so many. */
   z.strictObject({ kind: z.literal('hang'), afterDeltas: z.int().nonnegative().optional(), ...times }),
@@ -51,7 +54,7 @@ export const When = z.strictObject({
   /** Is contained in a tool result that came since the last answer. */
   result: z.string().optional(),
   model: z.string().optional(),
-  provider: z.enum(['anthropic', 'openai-chat']).optional(),
+  provider: z.enum(['anthropic', 'openai-chat', 'openai-responses']).optional(),
 })
 
 const Call = z.strictObject({
@@ -63,6 +66,12 @@ const Call = z.strictObject({
 export const Say = z.strictObject({
   reasoning: z.string().optional(),
   text: z.string().optional(),
+  /** What the model says where it declines: a part or a field of its own at OpenAI, text at Anthropic. */
+  refusal: z.string().optional(),
+  /** Anthropic: the reasoning comes as a redacted block. */
+  redacted: z.boolean().optional(),
+  /** Responses: of the message; where absent, by whether calls follow. */
+  phase: z.enum(['commentary', 'final_answer']).optional(),
   calls: z.array(Call).default([]),
   /** The calls are made in the first so many steps of a turn only; then comes the text alone. */
   loop: z.int().positive().optional(),
@@ -98,6 +107,12 @@ export const Script = z.strictObject({
   /** Goes into a response header. */
   name: z.string().regex(/^[\x21-\x7e]([\x20-\x7e]{0,98}[\x21-\x7e])?$/, 'must be 1 to 100 printable ASCII characters'),
   description: z.string().optional(),
+  /** What signed reasoning is bound to when it comes back. Absent: `prefix` for Anthropic's, `model` for OpenAI's. */
+  bindReplay: z.enum(['prefix', 'model', 'none']).optional(),
+  /** Which server of Chat Completions this is. Absent: by the model's name, and the strictest of all where that says nothing. */
+  compat: z.enum(COMPAT).optional(),
+  /** A longer request (a token for 4 bytes) is refused, as the vendor does. */
+  contextTokens: z.int().positive().optional(),
   rules: z.array(Rule),
 })
 export type Script = z.infer<typeof Script>
@@ -121,6 +136,7 @@ export function loadScript(source: ScriptInput | string): Script {
     const problem = [
       say.text,
       say.reasoning,
+      say.refusal,
       ...say.calls.flatMap((call) => (typeof call.args === 'string' ? [] : strings(call.args))),
     ]
       .map((text) => (text === undefined ? null : templateProblem(text)))

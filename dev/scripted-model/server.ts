@@ -1,33 +1,25 @@
 /**
- * The scripted model server: speaks Anthropic's Messages and OpenAI's Chat Completions over real HTTP and SSE, plays a script, and says
- * wherever it is used that it is one: in a header of every response, in model names and ids, at GET / and in its start line.
+ * The scripted model server: speaks Anthropic's Messages and OpenAI's Responses and Chat Completions over real HTTP and SSE, plays a
+ * script, and says wherever it is used that it is one: in a header of every response, in model names and ids, at GET / and in its start line.
  */
 import { createHash } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { chooseRule, makeAnswer } from './answer'
-import { anthropicProblem } from './check-anthropic'
-import { chatProblem } from './check-chat'
-import { hasBadText } from './check-text'
+import { COMPAT, type Compat } from './check-options'
 import { readConversation, type Api } from './conversation'
 import { makeFaultBook } from './faults'
-import { isRecord, type Json } from './json'
-import { play, type Part } from './play'
+import { isRecord } from './json'
+import { play } from './play'
+import { refusal, type Validate } from './refuse'
+import { NOWHERE, walkAnthropic, walkResponses } from './replay'
 import { writeJournal, type RecordedRequest } from './requests'
 import { Fault, loadScript, type FaultInput, type ScriptInput } from './script'
-import {
-  anthropicError,
-  anthropicErrorFrame,
-  anthropicFrames,
-  anthropicMessage,
-  statusOfErrorType,
-} from './wire-anthropic'
-import { chatCompletion, chatError, chatErrorFrame, chatFrames } from './wire-chat'
+import { chatError } from './wire-chat'
+import { answerPart, errorBody, JSON_HEADERS, statusOfFault } from './wires'
 
 export const SCRIPTED_HEADER = 'x-savefile-scripted'
-/** What Anthropic takes at most; more is 413. */
-const MAX_BODY_BYTES = 32 * 1024 * 1024
 
 export interface ScriptedModelOptions {
   /** A script, or the path of a JSON file with one. */
@@ -40,6 +32,10 @@ export interface ScriptedModelOptions {
   journal?: string
   /** False where long runs would fill the memory with bodies. */
   keepBodies?: boolean
+  /** Reasoning and ids that this server did not issue count as good: where recorded requests are played. */
+  trustReplay?: boolean
+  /** Asked for each request that the rules take: what does not fit the vendor's own schema, or null. */
+  validate?: Validate
 }
 
 export interface ScriptedModel {
@@ -85,11 +81,16 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
         return control(res, raw)
       case 'POST /v1/messages':
         return answer('anthropic', req, res, raw)
-      case 'POST /v1/chat/completions':
-      case 'POST /chat/completions':
-        return answer('openai-chat', req, res, raw)
-      default:
+      case 'POST /v1/responses':
+      case 'POST /responses':
+        return answer('openai-responses', req, res, raw)
+      default: {
+        const chat = CHAT_PATH.exec(path)
+        const compat = COMPAT.find((known) => known === chat?.[1])
+        if (req.method === 'POST' && chat && (compat !== undefined || chat[1] === undefined))
+          return answer('openai-chat', req, res, raw, compat)
         return json(res, 404, chatError(404, `${req.method} ${path} is not served by this scripted model`, null, null))
+      }
     }
   }
 
@@ -107,7 +108,13 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
     json(res, 200, { fault: fault.data })
   }
 
-  const answer = async (api: Api, req: IncomingMessage, res: ServerResponse, raw: Buffer): Promise<void> => {
+  const answer = async (
+    api: Api,
+    req: IncomingMessage,
+    res: ServerResponse,
+    raw: Buffer,
+    compat: Compat | undefined = script.compat,
+  ): Promise<void> => {
     const body = parse(raw)
     const hash = createHash('sha256').update(raw).digest('hex')
     const c = readConversation(api, isRecord(body) ? body : {})
@@ -126,28 +133,37 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
       if (options.journal !== undefined) writeJournal(options.journal, request)
     })
 
-    const refused = refusal(api, req, raw, body)
-    if (refused) {
-      options.log?.(`${api} request ${request.n} refused: ${JSON.stringify(refused.body)}`)
-      return json(res, refused.status, refused.body)
+    const refused = refusal(api, req.headers, raw, body, {
+      ...{ compat, bindReplay: script.bindReplay, contextTokens: script.contextTokens },
+      ...{ trustReplay: options.trustReplay, validate: options.validate },
+    })
+    if (refused || !isRecord(body)) {
+      options.log?.(`${api} request ${request.n} refused: ${JSON.stringify(refused?.body)}`)
+      return json(res, refused?.status ?? 400, refused?.body)
     }
     const { rule, name } = chooseRule(script, c)
     request.rule = name
-    const said = makeAnswer(rule.say, c, hash, raw.length)
+    const said = makeAnswer(rule.say, c, hash, raw.length, {
+      mustReason: api === 'anthropic' && isRecord(body.thinking) && body.thinking.type === 'enabled',
+      place: () => placeOf(api, body),
+    })
     const fault = faults.next(name, c.key, rule.say.fault)
     request.fault = fault?.kind ?? null
     options.log?.(
       `${api} request ${request.n}: turn ${c.turn}, step ${c.step}, "${name}"${fault ? `, fault ${fault.kind}` : ''}`,
     )
     if (fault?.kind === 'status') return statusFault(res, api, fault)
-    if (fault?.kind === 'error_event' && !c.stream) {
-      const status = statusOfErrorType(fault.type)
-      return json(res, status, errorBody(api, status, `Scripted fault: ${fault.type}`))
+    if ((fault?.kind === 'error_event' || fault?.kind === 'failed') && !c.stream) {
+      const status = statusOfFault(fault)
+      return json(
+        res,
+        status,
+        errorBody(api, status, `Scripted fault: ${fault.kind === 'failed' ? fault.code : fault.type}`),
+      )
     }
-    const part = api === 'anthropic' ? anthropicPart(said, c.stream) : chatPart(said, c)
     whole = await play(
       res,
-      { ...part, pace: rule.say },
+      { ...answerPart(said, c, body), pace: rule.say },
       !c.stream && fault && 'afterDeltas' in fault ? { ...fault, afterDeltas: 0 } : fault,
     )
   }
@@ -184,26 +200,13 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
   }
 }
 
-/** What the vendor would have refused, in its shape. */
-function refusal(api: Api, req: IncomingMessage, raw: Buffer, body: unknown): { status: number; body: Json } | null {
-  if (raw.length > MAX_BODY_BYTES) return { status: 413, body: errorBody(api, 413, 'Request exceeds the maximum size') }
-  if (!isRecord(body)) return { status: 400, body: errorBody(api, 400, 'The request body is not valid JSON') }
-  if (hasBadText(raw.toString('utf8'), body))
-    return {
-      status: 400,
-      body: errorBody(api, 400, 'The request body is not valid JSON: NUL or a lone surrogate in a string'),
-    }
-  if (api === 'anthropic') {
-    const version = req.headers['anthropic-version']
-    const message = anthropicProblem(body, typeof version === 'string' ? version : '')
-    return message === null ? null : { status: 400, body: anthropicError(400, message) }
-  }
-  const problem = chatProblem(body)
-  return problem && { status: 400, body: chatError(400, problem.message, problem.param, problem.code) }
-}
+/** Chat's address, with or without `/v1`; `/vllm/v1` and the like say which server it is to be. */
+const CHAT_PATH = /^(?:\/([a-z][a-z.]*))??(?:\/v1)?\/chat\/completions$/
 
-function errorBody(api: Api, status: number, message: string): Json {
-  return api === 'anthropic' ? anthropicError(status, message) : chatError(status, message)
+/** Where the answer's reasoning stands. */
+function placeOf(api: Api, body: Record<string, unknown>): typeof NOWHERE {
+  if (api === 'openai-chat') return NOWHERE
+  return (api === 'anthropic' ? walkAnthropic(body) : walkResponses(body)).end
 }
 
 function statusFault(res: ServerResponse, api: Api, fault: Extract<Fault, { kind: 'status' }>): void {
@@ -211,34 +214,6 @@ function statusFault(res: ServerResponse, api: Api, fault: Extract<Fault, { kind
   const message = `Scripted fault: status ${fault.status}`
   if (typeof fault.body === 'string') res.writeHead(fault.status, { 'content-type': 'text/plain' }).end(fault.body)
   else json(res, fault.status, fault.body ?? errorBody(api, fault.status, message))
-}
-
-const STREAM_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }
-const JSON_HEADERS = { 'content-type': 'application/json' }
-
-function anthropicPart(said: ReturnType<typeof makeAnswer>, stream: boolean): Omit<Part, 'pace'> {
-  const headers = { ...(stream ? STREAM_HEADERS : JSON_HEADERS), 'request-id': `req_scripted_${said.id}` }
-  const frames = stream ? anthropicFrames(said) : halves(anthropicMessage(said))
-  return { status: 200, headers, frames, errorFrame: (type) => anthropicErrorFrame(type, `Scripted fault: ${type}`) }
-}
-
-function chatPart(
-  said: ReturnType<typeof makeAnswer>,
-  c: { stream: boolean; includeUsage: boolean },
-): Omit<Part, 'pace'> {
-  const headers = { ...(c.stream ? STREAM_HEADERS : JSON_HEADERS), 'x-request-id': `req_scripted_${said.id}` }
-  const frames = c.stream ? chatFrames(said, c.includeUsage) : halves(chatCompletion(said))
-  return { status: 200, headers, frames, errorFrame: (type) => chatErrorFrame(type, `Scripted fault: ${type}`) }
-}
-
-/** One JSON body in two pieces, so that a fault finds a middle. */
-function halves(body: unknown): Part['frames'] {
-  const text = JSON.stringify(body)
-  const middle = Math.floor(text.length / 2)
-  return [
-    { wire: text.slice(0, middle), delta: false },
-    { wire: text.slice(middle), delta: true },
-  ]
 }
 
 function json(res: ServerResponse, status: number, body: unknown): void {

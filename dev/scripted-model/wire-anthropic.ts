@@ -2,7 +2,6 @@
  * An answer as Anthropic's Messages API says it: one JSON message, or the events of a stream. Shapes from the vendor's SDK types and
  * recorded exchanges (version 2026-10-21).
  */
-import { createHash } from 'node:crypto'
 import type {
   ContentBlock,
   Message,
@@ -13,6 +12,7 @@ import type {
 import type { Answer, AnswerUsage } from './answer'
 import type { Frame } from './frame'
 import { isRecord, type Json } from './json'
+import { NOWHERE, seal } from './replay'
 
 const STOP: Record<Answer['stop'], StopReason> = {
   end: 'end_turn',
@@ -24,32 +24,20 @@ const STOP: Record<Answer['stop'], StopReason> = {
   context_exceeded: 'model_context_window_exceeded',
 }
 
-const SIGNATURE = 'scripted-'
-
-/** Says of itself that it is scripted; binds the text, so that a changed one is noticed when it comes back. */
-export function signatureOf(thinking: string): string {
-  return SIGNATURE + createHash('sha256').update(thinking).digest('base64')
-}
-
-/** True for a signature of this server that does not belong to this text; other vendors' signatures cannot be judged here. */
-export function isTampered(thinking: string, signature: string): boolean {
-  return signature.startsWith(SIGNATURE) && signature !== signatureOf(thinking)
-}
-
-export function anthropicMessage(answer: Answer): Message {
+export function anthropicMessage(answer: Answer, body: Json = {}): Message {
   const done = STOP[answer.stop]
   return {
     ...shell(answer),
-    content: pieces(answer).map((piece) => piece.whole),
+    content: pieces(answer, body).map((piece) => piece.whole),
     stop_reason: done,
     usage: fullUsage(answer.usage, answer.usage.output),
   }
 }
 
-export function anthropicFrames(answer: Answer): Frame[] {
+export function anthropicFrames(answer: Answer, body: Json = {}): Frame[] {
   const frames = [frame({ type: 'message_start', message: { ...shell(answer), usage: fullUsage(answer.usage, 1) } })]
   frames.push({ wire: 'event: ping\ndata: {"type": "ping"}\n\n', delta: false })
-  for (const [index, { start, deltas }] of pieces(answer).entries()) {
+  for (const [index, { start, deltas }] of pieces(answer, body).entries()) {
     frames.push(frame({ type: 'content_block_start', index, content_block: start }))
     for (const { delta, content } of deltas) frames.push(frame({ type: 'content_block_delta', index, delta }, content))
     frames.push(frame({ type: 'content_block_stop', index }))
@@ -100,16 +88,21 @@ interface Piece {
   deltas: { delta: RawContentBlockDelta; content: boolean }[]
 }
 
-function pieces(answer: Answer): Piece[] {
+function pieces(answer: Answer, body: Json): Piece[] {
   const found: Piece[] = []
-  const thinking = answer.reasoning.join('')
-  if (thinking !== '') {
-    const signature = signatureOf(thinking)
+  // Left out on request, but signed all the same.
+  const omitted = isRecord(body.thinking) && body.thinking.display === 'omitted'
+  const thinking = omitted ? '' : answer.reasoning.join('')
+  const signature = seal(answer.place ?? NOWHERE, answer.redacted ? '' : thinking)
+  if (answer.reasoning.length > 0 && answer.redacted) {
+    const whole = { type: 'redacted_thinking' as const, data: signature }
+    found.push({ whole, start: whole, deltas: [] })
+  } else if (answer.reasoning.length > 0) {
     found.push({
       whole: { type: 'thinking', thinking, signature },
       start: { type: 'thinking', thinking: '', signature: '' },
       deltas: [
-        ...answer.reasoning.map((part) => ({
+        ...(omitted ? [] : answer.reasoning).map((part) => ({
           delta: { type: 'thinking_delta' as const, thinking: part, estimated_tokens: null },
           content: true,
         })),
@@ -117,11 +110,13 @@ function pieces(answer: Answer): Piece[] {
       ],
     })
   }
-  if (answer.text.length > 0) {
+  // A refusal has no place of its own here: it is what the model says, and the stop reason.
+  const text = [...answer.text, ...(answer.refusal ?? [])]
+  if (text.length > 0) {
     found.push({
-      whole: { type: 'text', text: answer.text.join(''), citations: null },
+      whole: { type: 'text', text: text.join(''), citations: null },
       start: { type: 'text', text: '', citations: null },
-      deltas: answer.text.map((text) => ({ delta: { type: 'text_delta', text }, content: true })),
+      deltas: text.map((part) => ({ delta: { type: 'text_delta', text: part }, content: true })),
     })
   }
   for (const [i, call] of answer.calls.entries()) {

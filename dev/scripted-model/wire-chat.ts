@@ -21,12 +21,17 @@ const FINISH: Record<Answer['stop'], Finish> = {
   context_exceeded: 'length',
 }
 
+/** A refusal in its own field ends like any answer; content that a filter took is the other kind. */
+function finish({ stop, refusal = [] }: Answer): Finish {
+  return stop === 'refusal' && refusal.length > 0 ? 'stop' : FINISH[stop]
+}
+
 export function chatCompletion(answer: Answer): ChatCompletion {
   const reasoning = answer.reasoning.join('')
   const message = {
     role: 'assistant' as const,
     content: answer.text.length > 0 ? answer.text.join('') : null,
-    refusal: null,
+    refusal: answer.refusal && answer.refusal.length > 0 ? answer.refusal.join('') : null,
     annotations: [],
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
     ...(answer.calls.length === 0
@@ -42,7 +47,7 @@ export function chatCompletion(answer: Answer): ChatCompletion {
   return {
     ...shell(answer),
     object: 'chat.completion',
-    choices: [{ index: 0, message, logprobs: null, finish_reason: FINISH[answer.stop] }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: finish(answer) }],
     usage: usageOf(answer),
   }
 }
@@ -68,11 +73,12 @@ export function chatFrames(answer: Answer, includeUsage: boolean): Frame[] {
     say({ role: 'assistant', content: answer.text.length > 0 ? '' : null, refusal: null }, false),
     ...answer.reasoning.map((part) => say({ reasoning_content: part }, true)),
     ...answer.text.map((part) => say({ content: part }, true)),
+    ...(answer.refusal ?? []).map((part) => say({ refusal: part }, true)),
     ...answer.calls.flatMap(({ name, args }, i) => [
       call(i, { id: callId(answer, i), type: 'function', function: { name, arguments: '' } }, false),
       ...args.map((part) => call(i, { function: { arguments: part } }, true)),
     ]),
-    frame([{ index: 0, delta: {}, logprobs: null, finish_reason: FINISH[answer.stop] }]),
+    frame([{ index: 0, delta: {}, logprobs: null, finish_reason: finish(answer) }]),
     ...(includeUsage ? [frame([], false, usageOf(answer))] : []),
     { wire: 'data: [DONE]\n\n', delta: false },
   ]
