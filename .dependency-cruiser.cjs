@@ -4,6 +4,7 @@ const FOLDERS = [
   'log',
   'providers',
   'tools',
+  'transcripts',
   'workflows',
   'activities',
   'workers',
@@ -20,9 +21,10 @@ const MAY = {
   log: ['contract'],
   providers: ['contract'],
   tools: ['contract'],
+  transcripts: ['contract'],
   workflows: ['contract'],
   activities: ['contract'],
-  client: ['contract', 'log'],
+  client: ['contract', 'log', 'transcripts'],
 }
 const law = Object.entries(MAY).map(([from, may]) => ({
   name: `${from}-imports-only-${['itself', ...may].join('-')}`,
@@ -46,13 +48,13 @@ module.exports = {
     {
       name: 'nobody-imports-the-edges',
       severity: 'error',
-      from: { path: '^(contract|log|providers|tools|workflows|activities|client)/' },
+      from: { path: '^(contract|log|providers|tools|transcripts|workflows|activities|client)/' },
       to: { path: '^(workers|cli|dev|bench|test|examples)/' },
     },
     {
       name: 'the-log-does-not-know-temporal',
       severity: 'error',
-      from: { path: '^(log|contract|providers|tools)/' },
+      from: { path: '^(log|contract|providers|tools|transcripts)/' },
       to: { path: '@temporalio/' },
     },
     {

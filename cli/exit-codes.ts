@@ -57,6 +57,7 @@ const BY_ERROR: Readonly<Record<ErrorCode, ExitCode>> = {
   diverged: EXIT.refused,
   invalid_bundle: EXIT.failed,
   newer_bundle: EXIT.failed,
+  invalid_transcript: EXIT.failed,
   invalid_anchor: EXIT.failed,
   database_unreachable: EXIT.unreachable,
   database_not_ours: EXIT.unreachable,

@@ -14,6 +14,7 @@ import { awaitTurn } from './await-turn'
 import { createAnchors } from './anchors'
 import { auditOf } from './audit'
 import { createBundles } from './bundles'
+import { createExports } from './exports'
 import { toBlocks, type Content } from './content'
 import { summarised, type CompactionParts } from './compaction'
 import { diffOf, familyOf } from './family'
@@ -22,6 +23,7 @@ import { toLogEvent, type LogEvent } from './log-events'
 import type { Nudged } from './nudge'
 import { definitionNotFound, notEncrypted, refusal, sessionExists, sessionNotFound } from './refusals'
 import { createSharing } from './sharing'
+import { createTranscripts } from './transcripts'
 import type {
   Answer,
   CheckpointRequest,
@@ -400,6 +402,8 @@ export function createClient(parts: ClientParts): Client {
     audit: (session: string) => auditOf(everyEvent(session)),
     ...createAnchors({ log, space, info }),
     ...createBundles({ log, space, by, nudge: (session) => nudge(ref(session)), info }),
+    ...createTranscripts({ log, space, by, encrypted, nudge: (session) => nudge(ref(session)) }),
+    ...createExports({ log, space, info }),
     definition: (hash: string) => log.definition(space, hash),
     blob: (session: string, hash: string) => log.readBlob(ref(session), hash),
   }

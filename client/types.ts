@@ -19,9 +19,11 @@ import type { PendingApproval } from './approvals'
 import type { AuditEntry } from './audit'
 import type { ExportOptions } from './bundles'
 import type { Content } from './content'
+import type { ExportAsOptions } from './exports'
 import type { FamilyMember, SessionDiff } from './family'
 import type { LogEvent } from './log-events'
 import type { SharingClient } from './sharing'
+import type { TranscriptFile, TranscriptImported, TranscriptOptions } from './transcripts'
 import type { TurnEnd } from './turn-watch'
 
 export interface CreateOptions {
@@ -286,6 +288,19 @@ export interface Client extends SharingClient {
    * @throws `invalid_bundle` (line and reason), `newer_bundle`, `diverged`, `session_busy`
    */
   importBundle(bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
+  /**
+   * A transcript of another agent's client as a session (docs/transcripts.md): branches as forks, sub-agents as children, all of it or nothing.
+   * It is adopted at once, with no turn open. The same file again is no news (`present`); a longer version moves on a session that did not
+   * go on here.
+   * @throws `invalid_transcript` (no format that is known, nothing in it, no model), `too_large`, `diverged`, `session_busy`,
+   *   `invalid_definition`, `definition_not_found`, `invalid_input` (the id; a client whose sessions are encrypted)
+   */
+  importTranscript(file: TranscriptFile, options?: TranscriptOptions): Promise<TranscriptImported>
+  /**
+   * The session in another form (docs/transcripts.md): a stream of text, up to the head of now.
+   * @throws `session_not_found`, `invalid_input` (no such format)
+   */
+  exportAs(session: string, format: string, options?: ExportAsOptions): AsyncIterable<string>
   /**
    * An imported session goes on here, from its head; what was open is treated as in a fork. See that it goes on nowhere else.
    * `seq` is that of `custody_taken`; where the session is live already, nothing happens.

@@ -35,6 +35,7 @@ export const ERROR_CODES = [
   'diverged',
   'invalid_bundle',
   'newer_bundle',
+  'invalid_transcript',
   'invalid_anchor',
   'database_unreachable',
   'database_not_ours',

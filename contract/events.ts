@@ -3,7 +3,7 @@
  * readable for ever, so a change is a new version with an upcaster, never an edit. test/contract/golden/ holds one file for each version.
  */
 import { z } from 'zod'
-import { Block, ContentBlock, Sha256 } from './blocks'
+import { BlobRef, Block, ContentBlock, Sha256 } from './blocks'
 import { SavefileError } from './errors'
 
 const Seq = z.int().positive()
@@ -241,7 +241,13 @@ export const PAYLOADS = {
       .optional(),
   }),
   /** An imported session goes on here, from this head: what was open before is inherited, as in a fork. */
-  custody_taken: z.strictObject({ head: Seq, hash: z.string(), why: z.string().optional() }),
+  custody_taken: z.strictObject({
+    head: Seq,
+    hash: z.string(),
+    why: z.string().optional(),
+    /** Of a transcript: the files that the log was made from, byte for byte; a long one in several parts, in their order. */
+    original: z.array(z.strictObject({ name: z.string(), blob: BlobRef })).optional(),
+  }),
   /** `principal` null: whoever has the link. `forks`: also those that are yet to come. */
   granted: z.strictObject({
     grant: z.string().min(1),
@@ -279,7 +285,7 @@ export const VERSIONS: Readonly<Record<EventType, number>> = {
   child_started: 1,
   child_finished: 1,
   turn_finished: 2,
-  custody_taken: 1,
+  custody_taken: 2,
   granted: 1,
   revoked: 1,
   session_closed: 1,
@@ -295,6 +301,8 @@ const UPCASTERS: { readonly [T in EventType]?: readonly ((payload: unknown) => u
   // Version 2 of these only adds what may be absent, and words to an enumeration.
   model_failed: [(payload) => payload],
   turn_finished: [(payload) => payload],
+  // Version 2 may name the files of a transcript.
+  custody_taken: [(payload) => payload],
 }
 
 function pauseEnded(payload: unknown): unknown {

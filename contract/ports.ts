@@ -355,6 +355,39 @@ export interface Imported extends ImportedSession {
   sessions: ImportedSession[]
 }
 
+/** An event of a session that was made up from something else (a transcript). `payload` is its JSON text. */
+export interface ArrivingEvent {
+  type: string
+  v: number
+  at: number
+  actor: string
+  key: string
+  /** Of `forked`: the hash of the parent's event is filled in. */
+  payload: string
+}
+
+export interface ArrivingSession {
+  session: string
+  /** The event that its own go on from, and whose row that is; null where the log begins of itself. */
+  base: { session: string; seq: number } | null
+  /** Whose fork it is. */
+  parent: string | null
+  events: readonly ArrivingEvent[]
+}
+
+/** Sessions that come together, all or none. `blob`: what their events name. */
+export interface Arriving {
+  /** The one that the others belong to. */
+  session: string
+  /** Bodies. */
+  definitions: readonly string[]
+  /** Whoever is gone on from stands before. */
+  sessions: readonly ArrivingSession[]
+  blob(hash: string): { bytes: Uint8Array; mediaType: string } | undefined
+  /** Kept for `session` besides what events name. */
+  kept: readonly { bytes: Uint8Array; mediaType: string }[]
+}
+
 /** `seq`: of custody_taken, the last; 0 where a live session never was anywhere else. */
 export type Adopted =
   { status: 'adopted' | 'live'; seq: number } | { status: 'stub' | 'arriving' | 'closed' | 'session_not_found' }
@@ -429,8 +462,14 @@ export interface ClientLog extends KeyLog {
   exportBundle(ref: SessionRef, onProgress?: (progress: BundleProgress) => void): AsyncIterable<Uint8Array>
   /** All of it or nothing. `bytes` may be packed with gzip or zstd. */
   importBundle(space: string, bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
-  /** An imported session goes on here. */
-  adopt(ref: SessionRef, by: Principal, why?: string): Promise<Adopted>
+  /** The same for sessions that no bundle holds: they are hashed and chained here. They are inert until they are adopted. */
+  importSessions(
+    space: string,
+    arriving: Arriving,
+    options?: Pick<ImportOptions, 'onProgress' | 'signal'>,
+  ): Promise<Imported>
+  /** An imported session goes on here. `original`: the files that it was made from. */
+  adopt(ref: SessionRef, by: Principal, why?: string, original?: Payload<'custody_taken'>['original']): Promise<Adopted>
   readonly sharing: SharingLog
   close(): Promise<void>
 }

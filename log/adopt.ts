@@ -1,6 +1,7 @@
 /** Taking custody: an imported session goes on here. What was open before is inherited, as in a fork (PROTOCOL.md rule 21). */
 import type { Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
+import type { Payload } from '../contract/events'
 import type { Adopted, Principal } from '../contract/ports'
 import { prepare } from './content'
 import { queryRow } from './pool'
@@ -20,11 +21,17 @@ export async function adopt(
   ref: SessionRef,
   by: Principal,
   why: string | undefined,
+  original: Payload<'custody_taken'>['original'],
 ): Promise<Adopted> {
   for (let round = 0; round < ROUNDS; round++) {
     const info = await sessionInfo(pool, vault, ref)
     if (!info) return { status: 'session_not_found' }
-    const payload = { head: info.head, hash: info.headHash, ...(why === undefined ? {} : { why }) }
+    const payload = {
+      head: info.head,
+      hash: info.headHash,
+      ...(why === undefined ? {} : { why }),
+      ...(original === undefined ? {} : { original }),
+    }
     const prepared = prepare({ type: 'custody_taken', payload }, await vault.sealer(ref))
     const { status, seq } = await queryRow<Row>(pool, 'select * from savefile.adopt($1, $2, $3, $4, $5, $6)', [
       ref.space,

@@ -3,7 +3,8 @@ import type { Pool } from 'pg'
 import type { ClientLog } from '../contract/ports'
 import { adopt } from './adopt'
 import { readBlob, writeBlob } from './blobs'
-import { importBundle } from './bundle/import'
+import { assemble } from './bundle/assemble'
+import { importBundle, importItems } from './bundle/import'
 import { writeBundle } from './bundle/write'
 import { createDefinitions } from './definitions'
 import { family, placeAt, stretches } from './family'
@@ -89,8 +90,10 @@ export function createClientLog(
     heads: (space, after, limit) => heads(pool, space, after, limit),
     exportBundle: (ref, onProgress) => writeBundle(pool, ref, onProgress),
     importBundle: (space, bytes, options) => importBundle(pool, space, bytes, options),
-    async adopt(ref, by, why) {
-      const result = await adopt(pool, vault, ref, by, why)
+    importSessions: (space, arriving, { onProgress, signal } = {}) =>
+      importItems(pool, space, assemble(arriving, onProgress), signal),
+    async adopt(ref, by, why, original) {
+      const result = await adopt(pool, vault, ref, by, why, original)
       if (result.status === 'adopted') notifier.notify(ref.session)
       return result
     },

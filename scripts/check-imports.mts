@@ -13,6 +13,7 @@ const ROOTS = [
   'log',
   'providers',
   'tools',
+  'transcripts',
   'workflows',
   'activities',
   'workers',

@@ -1,31 +1,21 @@
 /** Commands that carry a session away and bring it in: export, import, adopt. */
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { packingOf } from '../../client/bundles'
+import { TRANSCRIPT_FORMATS } from '../../client/transcripts'
 import { SavefileError } from '../../contract/errors'
-import type { BundleProgress, ImportedSession } from '../../contract/ports'
+import type { ImportedSession } from '../../contract/ports'
+import { tellProgress } from '../bundle-progress'
 import { withExamples, type Cli } from '../cli'
 import { readFileOrStdin, writeWhole } from '../files'
 import { bytes, count } from '../numbers'
 import { oneLine } from '../safe-text'
-
-const TELL_EVERY_MS = 1000
+import { isTranscript } from '../transcript-files'
+import { exportSessionAs, formats, importTranscripts, type TranscriptImportOptions } from './transcripts'
 
 export function addBundleCommands(program: Command, cli: Cli): void {
   addExport(program, cli)
   addImport(program, cli)
   addAdopt(program, cli)
-}
-
-/** A line on stderr every second, once it takes longer than one. */
-export function tellProgress(cli: Cli): (progress: BundleProgress) => void {
-  const began = Date.now()
-  let told = began
-  return (now) => {
-    if (Date.now() - told < TELL_EVERY_MS) return
-    told = Date.now()
-    const rate = Math.round(now.events / ((told - began) / 1000))
-    cli.out.note(`${count(now.events, 'event')}, ${bytes(now.bytes)} so far, ${count(rate, 'event')}/s`)
-  }
 }
 
 function addExport(program: Command, cli: Cli): void {
@@ -37,7 +27,16 @@ function addExport(program: Command, cli: Cli): void {
     )
     .argument('<session>', 'id, or the beginning of one')
     .argument('[file]', 'ends in .gz or .zst: packed so; without it, or "-": stdout')
-    .action(async (prefix: string, file: string | undefined) => {
+    .option('-o, --output <file>', 'the same')
+    .option('--as <format>', `not a bundle, but another form of it (docs/transcripts.md): ${formats()}`)
+    .option('--forks', 'with --as: its forks too, where the format has branches')
+    .action(async (prefix: string, named: string | undefined, options: ExportOptions) => {
+      const file = named ?? options.output
+      if (named !== undefined && options.output !== undefined)
+        throw new SavefileError('invalid_input', 'The file is named twice: leave --output out.')
+      if (options.as !== undefined) return exportSessionAs(cli, prefix, file, { ...options, as: options.as })
+      if (options.forks)
+        throw new SavefileError('invalid_input', '--forks goes with --as; a bundle of a fork has what it shares.')
       const client = await cli.client()
       const session = await cli.find(prefix)
       const last = { events: 0, bytes: 0 }
@@ -55,19 +54,41 @@ function addExport(program: Command, cli: Cli): void {
       if (cli.out.json) cli.out.value({ session, file, events: last.events, bytes: written })
       else cli.out.print(`${oneLine(file, 200)}: ${said}`)
     })
-  withExamples(command, ['savefile export 3f8a report.jsonl.gz', 'savefile export 3f8a | zstd > report.jsonl.zst'])
+  withExamples(command, [
+    'savefile export 3f8a report.jsonl.gz',
+    'savefile export 3f8a | zstd > report.jsonl.zst',
+    'savefile export 3f8a --as claude-code -o session.jsonl',
+  ])
+}
+
+interface ExportOptions {
+  output?: string
+  as?: string
+  forks?: boolean
 }
 
 function addImport(program: Command, cli: Cli): void {
   const command = program
     .command('import')
-    .summary('take in a bundle; all of it or nothing')
+    .summary('take in a bundle, or a transcript of another agent; all of it or nothing')
     .description(
-      'Takes a bundle into this space, checked to the last byte. The same head again changes nothing; a longer log moves the one that is here on; one that went another way is refused. What came is inert until it is adopted.',
+      'Takes a bundle into this space, checked to the last byte. The same head again changes nothing; a longer log moves the one that is here on; one that went another way is refused. What came is inert until it is adopted.\n\nA transcript of Claude Code, Codex or pi becomes a session (docs/transcripts.md): branches are forks, sub-agents children, and it goes on here at once, on any model. What of it has no place in the log is said. The same file again changes nothing; a longer one moves on a session that did not go on here.',
     )
-    .argument('<file>', 'a bundle, packed or not; "-": stdin')
-    .action(async (file: string) => {
+    .argument('<file>', 'a bundle, packed or not ("-": stdin); a transcript, or a folder of them')
+    .addOption(
+      new Option('--from <format>', 'it is a transcript; told by its content where absent').choices(TRANSCRIPT_FORMATS),
+    )
+    .option('--as-id <session>', 'of a transcript: the session id; its own where absent')
+    .option('--definition <file>', 'of a transcript: what it goes on under (a JSON file); made from it where absent')
+    .action(async (file: string, options: TranscriptImportOptions) => {
       const { out } = cli
+      if (options.from !== undefined || (file !== '-' && (await isTranscript(file))))
+        return importTranscripts(cli, file, options)
+      if (options.asId !== undefined || options.definition !== undefined)
+        throw new SavefileError(
+          'invalid_input',
+          '--as-id and --definition go with a transcript, and this is none that is known (--from).',
+        )
       const client = await cli.client()
       const result = await client.importBundle(readFileOrStdin(file), {
         onProgress: tellProgress(cli),
@@ -79,7 +100,12 @@ function addImport(program: Command, cli: Cli): void {
       if (result.custody === 'inert')
         out.note(`Go on with it here, if it goes on nowhere else: savefile adopt ${session}`)
     })
-  withExamples(command, ['savefile import report.jsonl.gz', 'ssh host savefile export 3f8a | savefile import -'])
+  withExamples(command, [
+    'savefile import report.jsonl.gz',
+    'ssh host savefile export 3f8a | savefile import -',
+    'savefile import ~/.claude/projects/-home-ann-shop/5e0c8a3f-6f1e-4c55-9c5c-3a3d8a4f2b10.jsonl',
+    'savefile import ~/.pi/agent/sessions',
+  ])
 }
 
 const WORDS: Readonly<Record<ImportedSession['status'], string>> = {

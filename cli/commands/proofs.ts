@@ -11,7 +11,7 @@ import { EXIT } from '../exit-codes'
 import { appendLines, linesOfFile, readFileOrStdin, readText, writeNew } from '../files'
 import { count } from '../numbers'
 import { oneLine } from '../safe-text'
-import { tellProgress } from './bundles'
+import { tellProgress } from '../bundle-progress'
 
 export function addProofCommands(program: Command, cli: Cli): void {
   addVerify(program, cli)

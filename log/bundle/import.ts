@@ -24,11 +24,21 @@ interface Begun {
 }
 
 /** @throws SavefileError `invalid_bundle`, `newer_bundle`, `diverged`, `session_busy`, `database_unreachable` */
-export async function importBundle(
+export function importBundle(
   pool: Pool,
   space: string,
   bytes: AsyncIterable<Uint8Array>,
   { limits, onProgress, signal }: ImportOptions = {},
+): Promise<Imported> {
+  return importItems(pool, space, readBundle(bytes, { limits, onProgress }), signal)
+}
+
+/** What a bundle holds, wherever it comes from. @throws SavefileError `invalid_bundle`, `diverged`, `session_busy`, `database_unreachable` */
+export async function importItems(
+  pool: Pool,
+  space: string,
+  items: AsyncIterable<readonly BundleItem[]> | Iterable<readonly BundleItem[]>,
+  signal?: AbortSignal,
 ): Promise<Imported> {
   let client: PoolClient | null = null
   let broken = false
@@ -37,9 +47,9 @@ export async function importBundle(
     client.on('error', ignore)
     await client.query('begin')
     const sink = new Sink(client, space)
-    for await (const items of readBundle(bytes, { limits, onProgress })) {
+    for await (const some of items) {
       signal?.throwIfAborted()
-      for (const item of items) {
+      for (const item of some) {
         const pause = sink.take(item)
         if (pause) await pause // most events only wait for the rest of their batch
       }

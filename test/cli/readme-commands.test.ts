@@ -1,10 +1,11 @@
 /** The commands that the README shows, each as it stands there, as processes: in their order, over one session and two databases. */
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createDatabase, type TestDatabase } from '../support/database'
 import { createWorld, type World } from '../support/world'
+import { FIXTURES_FOLDER } from '../transcripts/support'
 import { endAll, envOf, runCli, type Ran } from './run-cli'
 
 jest.setTimeout(120_000)
@@ -37,6 +38,10 @@ beforeAll(async () => {
   await world.startWorker()
   elsewhere = await createDatabase()
   folder = await mkdtemp(path.join(tmpdir(), 'savefile-readme-'))
+  await copyFile(
+    path.join(FIXTURES_FOLDER, 'claude-code/summaries-branches-missing-parent.jsonl'),
+    path.join(folder, 'session.jsonl'),
+  )
   const workFolder = await world.workFolder()
   await world.client.create({ session: SESSION, definition: world.definition(), workFolder })
   await world.client.ask(SESSION, 'WORK')
@@ -69,6 +74,7 @@ test('what they print is what the README promises of them', async () => {
   expect(said('audit')).toMatch(/list_files/)
   const here = await world.client.verify(SESSION)
   expect(said('there import')).toContain('3f8a')
+  expect(said('import session.jsonl')).toMatch(/^48f428f9.*new, from claude-code: 31 events/)
   expect(here).toMatchObject({ ok: true })
   const show = (url: string): Promise<Ran> =>
     runCli(['show', '3f8a', '--json'], { env: { ...envOf(world), SAVEFILE_DATABASE_URL: url } })

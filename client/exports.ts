@@ -1,0 +1,82 @@
+/** A session in another form than its own: what it is made of, read page by page up to the head of now. */
+import { SavefileError, errorCode } from '../contract/errors'
+import type { StoredEvent } from '../contract/events'
+import type { ClientLog, SessionInfo } from '../contract/ports'
+import type { ExportSettings, ExportSource } from '../transcripts/exporting'
+import { EXPORTERS } from '../transcripts/formats'
+
+export interface ExportAsOptions extends ExportSettings {
+  /** Its forks come along, where the format has branches. */
+  forks?: boolean
+  /** Events so far. */
+  onProgress?: (events: number) => void
+}
+
+interface ExportParts {
+  log: ClientLog
+  space: string
+  info(session: string): Promise<SessionInfo>
+}
+
+const PAGE = 500
+
+export function exportFormats(): string[] {
+  return Object.keys(EXPORTERS)
+}
+
+export function createExports({ log, space, info }: ExportParts) {
+  return {
+    async *exportAs(session: string, format: string, options: ExportAsOptions = {}): AsyncGenerator<string> {
+      const exporter = Object.hasOwn(EXPORTERS, format) ? EXPORTERS[format] : undefined
+      if (!exporter)
+        throw new SavefileError(
+          'invalid_input',
+          `There is no format ${JSON.stringify(format.slice(0, 40))}; there are ${exportFormats().join(', ')}.`,
+          { formats: exportFormats() },
+        )
+      const { forks = false, onProgress, ...settings } = options
+      let events = 0
+      const source = sourceOf(await info(session), forks, () => onProgress?.(++events))
+      yield* exporter(source, settings)
+    },
+  }
+
+  function sourceOf(of: SessionInfo, forks: boolean, read: () => void): ExportSource {
+    const ref = { space, session: of.session }
+    return {
+      info: of,
+      async *events(): AsyncGenerator<StoredEvent> {
+        for (let from = 1; from <= of.head;) {
+          const page = await log.read(ref, { from, to: Math.min(of.head, from + PAGE - 1), limit: PAGE })
+          if (page.length === 0) return
+          for (const event of page) {
+            read()
+            yield event
+          }
+          from += page.length
+        }
+      },
+      definition: (hash) => orNull(log.definition(space, hash), ['definition_not_found']),
+      blob: (hash) => orNull(log.readBlob(ref, hash), ['blob_not_found', 'key_missing', 'key_destroyed']),
+      async forks() {
+        if (!forks) return []
+        const family = await log.family(ref)
+        const own = family.filter(({ parent, custody }) => parent?.session === of.session && custody !== 'stub')
+        return own.map((fork) => sourceOf(fork, forks, read))
+      },
+      async child(session) {
+        const child = await log.info({ space, session })
+        return child && child.custody !== 'stub' ? sourceOf(child, forks, read) : null
+      },
+    }
+  }
+}
+
+async function orNull<T>(promise: Promise<T>, codes: readonly string[]): Promise<T | null> {
+  try {
+    return await promise
+  } catch (error) {
+    if (codes.includes(errorCode(error) ?? '')) return null
+    throw error
+  }
+}

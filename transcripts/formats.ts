@@ -1,0 +1,9 @@
+/** What a session can be exported as, by the name that --as takes. */
+import { exportClaudeCode } from './claude-code-export'
+import { exportCodex } from './codex-export'
+import type { Exporter } from './exporting'
+
+export const EXPORTERS: Readonly<Record<string, Exporter>> = {
+  'claude-code': exportClaudeCode,
+  codex: exportCodex,
+}
