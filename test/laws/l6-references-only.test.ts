@@ -43,7 +43,18 @@ const FIELDS = [
     'why',
     'closed',
   ],
-  ...['refused', 'limited', 'partial', 'snapshot', 'attempts', 'missing', 'slowtool', 'unknowntool'],
+  ...[
+    'refused',
+    'limited',
+    'partial',
+    'snapshot',
+    'attempts',
+    'missing',
+    'slowtool',
+    'unknowntool',
+    'toolong',
+    'fallback',
+  ],
 ] as const
 const M = Object.fromEntries(FIELDS.map((field) => [field, `zq${field}${randomBytes(4).toString('hex')}`])) as Record<
   (typeof FIELDS)[number],
@@ -71,6 +82,16 @@ const rules = [
   {
     when: { text: 'REFUSED' },
     say: { fault: { kind: 'status' as const, status: 400, body: error('invalid_request_error', M.refused) } },
+  },
+  {
+    when: { text: 'TOOLONG', provider: 'anthropic' as const },
+    say: {
+      fault: {
+        kind: 'status' as const,
+        status: 400,
+        body: error('invalid_request_error', `prompt is too long: ${M.toolong}`),
+      },
+    },
   },
   {
     when: { text: 'LIMITED' },
@@ -106,7 +127,11 @@ function definition(approval: 'allow' | 'ask'): DefinitionInput {
     approval: 'allow' as const,
   }
   const tools = [...(base.tools ?? []).map((spec) => ({ ...spec, approval })), own]
-  return { ...base, model: { provider: 'anthropic', name: M.model }, name: M.definition, system: M.system, tools }
+  return {
+    ...base,
+    ...{ model: { provider: 'anthropic', name: M.model }, name: M.definition, system: M.system, tools },
+    fallbacks: { models: [{ provider: 'openai-chat', name: M.fallback }], on: ['context_exceeded'] },
+  }
 }
 
 async function begin(approval: 'allow' | 'ask' = 'allow'): Promise<string> {
@@ -150,6 +175,8 @@ async function approvals(): Promise<void> {
 async function failures(): Promise<void> {
   const refused = await begin()
   expect((await done(refused, (await client.send(refused, 'REFUSED')).seq)).reason).toBe('failed')
+  const long = await begin()
+  expect((await done(long, (await client.send(long, 'TOOLONG')).seq)).reason).toBe('done')
   const limited = await begin()
   const { seq } = await client.send(limited, 'LIMITED')
   await until('the retry', async () => (await attemptOf(limited)) === 2)
