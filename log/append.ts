@@ -5,6 +5,7 @@ import type { SessionRef } from '../contract/ids'
 import type { PlannedEvent } from '../contract/next-step'
 import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
+import { gather } from './gather'
 import { queryRow, query } from './pool'
 import type { Sealer, Vault } from './vault'
 
@@ -67,18 +68,12 @@ function columnsOf(events: readonly PlannedEvent[], evidence: readonly Evidence[
   return columns
 }
 
-/** The arguments of the append functions. */
+/** The arguments of the append functions, behind the session's. */
 function argumentsOf(
-  ref: SessionRef,
-  { epoch, head, events, outlook }: Append,
-  evidence: readonly Evidence[],
-  sealer: Sealer | null,
-): { session: unknown[]; append: unknown[] } {
-  const { types, vs, subjects, tools, payloads, drafts } = columnsOf(events, evidence, sealer)
-  return {
-    session: [ref.space, ref.session],
-    append: [epoch, head, types, vs, subjects, tools, payloads, drafts, outlook.state, outlook.dueAt],
-  }
+  { epoch, head, outlook }: Append,
+  { types, vs, subjects, tools, payloads, drafts }: Columns,
+): unknown[] {
+  return [epoch, head, types, vs, subjects, tools, payloads, drafts, outlook.state, outlook.dueAt]
 }
 
 function appendedOf(row: Row): Appended {
@@ -87,21 +82,52 @@ function appendedOf(row: Row): Appended {
   return { status: row.status }
 }
 
+interface Call {
+  ref: SessionRef
+  what: Append
+  columns: Columns
+}
+
+export type AppendEvents = (ref: SessionRef, what: Append, evidence: readonly Evidence[]) => Promise<Appended>
+
 /** `seqs`: of the events, then of the evidence, each as it is stored, also where it was there before. */
-export async function append(
-  pool: Pool,
-  vault: Vault,
-  ref: SessionRef,
-  what: Append,
-  evidence: readonly Evidence[],
-): Promise<Appended> {
-  const args = argumentsOf(ref, what, evidence, await vault.sealer(ref))
-  const row = await queryRow<Row & Record<string, unknown>>(
-    pool,
-    'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
-    [...args.session, ...args.append],
-  )
-  return appendedOf(row)
+export function createAppend(pool: Pool, vault: Vault): AppendEvents {
+  const appendOne = gather<Call, Appended>({
+    bytes: ({ columns }) => columns.payloads.reduce((sum, payload) => sum + (payload?.length ?? 0), 0),
+    async one({ ref, what, columns }) {
+      const row = await queryRow<Row & Record<string, unknown>>(
+        pool,
+        'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
+        [ref.space, ref.session, ...argumentsOf(what, columns)],
+      )
+      return appendedOf(row)
+    },
+    async many(calls) {
+      const all = (column: keyof Columns): unknown[] => calls.flatMap(({ columns }): unknown[] => columns[column])
+      const rows = await query<Omit<Row, 'status'> & { status: Row['status'] | 'busy' } & Record<string, unknown>>(
+        pool,
+        'select * from savefile.append_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)',
+        [
+          calls.map(({ ref }) => ref.space),
+          calls.map(({ ref }) => ref.session),
+          calls.map(({ what }) => what.epoch),
+          calls.map(({ what }) => what.head),
+          calls.map(({ columns }) => columns.types.length),
+          calls.map(({ what }) => what.outlook.state),
+          calls.map(({ what }) => what.outlook.dueAt),
+          all('types'),
+          all('vs'),
+          all('subjects'),
+          all('tools'),
+          all('payloads'),
+          all('drafts'),
+        ],
+      )
+      return rows.map(({ status, head, seqs }) => (status === 'busy' ? null : appendedOf({ status, head, seqs })))
+    },
+  })
+  return async (ref, what, evidence) =>
+    appendOne({ ref, what, columns: columnsOf(what.events, evidence, await vault.sealer(ref)) })
 }
 
 /** A step's end and what it leads to. Refused: the row is not the token's any more, and nothing was appended. */
@@ -115,11 +141,10 @@ export async function finishAndAppend(
 ): Promise<Appended | { status: 'refused' }> {
   const sealer = await vault.sealer(ref)
   const { type, v, payload } = prepare(await externalise(event, writeBlob), sealer)
-  const args = argumentsOf(ref, what, [], sealer)
   const row = await queryRow<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
     pool,
     'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)',
-    [...args.session, step, token, type, v, payload, ...args.append],
+    [ref.space, ref.session, step, token, type, v, payload, ...argumentsOf(what, columnsOf(what.events, [], sealer))],
   )
   return row.finished === 'refused' ? { status: 'refused' } : appendedOf(row)
 }

@@ -1,5 +1,6 @@
 /** The log as people and their services use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
+import type { BlobRef } from '../contract/blocks'
 import type { ClientLog } from '../contract/ports'
 import { adopt } from './adopt'
 import { readBlob, writeBlob } from './blobs'
@@ -7,11 +8,11 @@ import { assemble } from './bundle/assemble'
 import { importBundle, importItems } from './bundle/import'
 import { writeBundle } from './bundle/write'
 import { createDefinitions } from './definitions'
-import { family, placeAt, stretches } from './family'
+import { extentOf, family, placeAt } from './family'
 import { eraseSession, rekey, sharersOf } from './erase'
 import { createFollow } from './follow'
 import { forkSession } from './fork'
-import { input } from './input'
+import { createAppendInput, input } from './input'
 import { createListener } from './listen'
 import { createFollowLive } from './live'
 import { createNotifier } from './notify'
@@ -20,6 +21,7 @@ import { retain } from './retention'
 import { createSession, heads, listSessions, sessionInfo } from './sessions'
 import { createSharingLog } from './sharing'
 import { stalled } from './stalled'
+import { createTails } from './tails'
 import { createVault, type Vault } from './vault'
 import { verify } from './verify'
 
@@ -30,17 +32,20 @@ export interface ClientLogOptions {
   pollMs?: number
   /** Holds the owner's keys; without it encrypted sessions can neither be made nor read. */
   vault?: Vault
+  /** The pool presents a token (log/token-pool.ts). */
+  byToken?: boolean
 }
 
 /** `close` ends all following, sends what is left to tell, and ends the pool. */
 export function createClientLog(
   pool: Pool,
-  { listen = true, pollMs = 1000, vault = createVault(pool, null) }: ClientLogOptions = {},
+  { listen = true, pollMs = 1000, vault = createVault(pool, null), byToken = false }: ClientLogOptions = {},
 ): ClientLog {
   const definitions = createDefinitions(pool)
+  const append = createAppendInput(pool, { alone: byToken })
   const notifier = createNotifier(pool)
   const listener = listen ? createListener(pool) : null
-  const following = createFollow(pool, vault, listener, pollMs)
+  const following = createFollow(pool, vault, listener, pollMs, byToken ? null : createTails(pool, vault))
   const live = createFollowLive(pool, vault, listener, pollMs)
 
   return {
@@ -49,19 +54,12 @@ export function createClientLog(
     create: (ref, by, session) => createSession(pool, vault, definitions, ref, by, session),
     fork: (parent, seq, child, by, options) => forkSession(pool, vault, definitions, parent, seq, child, by, options),
     placeAt: (ref, seq) => placeAt(pool, vault, ref, seq),
-    stretches: (ref) => stretches(pool, ref),
+    stretches: async (ref) => (await extentOf(pool, ref))?.stretches ?? [],
     family: (ref) => family(pool, vault, ref),
     async input(ref, by, key, event) {
-      const result = await input(
-        pool,
-        vault,
-        definitions,
-        (bytes, mediaType) => writeBlob(pool, vault, ref, bytes, mediaType),
-        ref,
-        by,
-        key,
-        event,
-      )
+      const write = (bytes: Uint8Array, mediaType: string): Promise<BlobRef> =>
+        writeBlob(pool, vault, ref, bytes, mediaType)
+      const result = await input({ pool, vault, definitions, append }, write, ref, by, key, event)
       if (result.status === 'appended' || result.status === 'arrived_late') notifier.notify(ref.session)
       return result
     },

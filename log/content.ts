@@ -48,12 +48,19 @@ async function shorten(block: Block, writeBlob: WriteBlob): Promise<Block> {
   return { ...block, text: '', blob: await writeBlob(bytes, 'text/plain; charset=utf-8') }
 }
 
-/** Deep copy with unholdable characters replaced; a text block records how many. The same object where nothing was to be done. */
+/** How JSON spells what cannot be held. A text that holds such a spelling itself is looked at closely for nothing. */
+const UNHOLDABLE = /\\u(?:0000|d[89a-f])/
+
+/** With unholdable characters replaced; a text block records how many. The same object where there are none, as nearly always. */
 function clean(value: unknown): unknown {
+  return UNHOLDABLE.test(JSON.stringify(value)) ? cleaned(value) : value
+}
+
+function cleaned(value: unknown): unknown {
   if (typeof value === 'string') return normaliseText(value).text
-  if (Array.isArray(value)) return value.map(clean)
+  if (Array.isArray(value)) return value.map(cleaned)
   if (typeof value !== 'object' || value === null) return value
-  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [normaliseText(key).text, clean(inner)]))
+  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [normaliseText(key).text, cleaned(inner)]))
   const { type, text, normalised } = value as { type?: unknown; text?: unknown; normalised?: unknown }
   if (type === 'text' && typeof text === 'string') {
     const count = normaliseText(text).normalised

@@ -5,7 +5,7 @@ import type { SessionRef } from '../contract/ids'
 import type { BlobRef } from '../contract/blocks'
 import type { ExecutorLog } from '../contract/ports'
 import { REDUCER_VERSION } from '../contract/state'
-import { append, finishAndAppend, setOutlook } from './append'
+import { createAppend, finishAndAppend, setOutlook } from './append'
 import { readBlob, writeBlob } from './blobs'
 import { createDefinitions } from './definitions'
 import { beat, claimDraft, claimSession, closeDrafts, finishDraft, partial, releaseDraft } from './drafts'
@@ -27,12 +27,13 @@ export function createExecutorLog(
   const keepBlob = (ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef> =>
     writeBlob(pool, vault, ref, bytes, mediaType)
   const notifier = createNotifier(pool)
+  const append = createAppend(pool, vault)
 
   return {
     claim: (ref, owner, options) => claimSession(pool, ttlMs, ref, owner, options?.takeover ?? false),
     look: (ref, epoch, after) => look(pool, vault, ttlMs, ref, epoch, after),
     async append(ref, epoch, expectedHead, events, outlook, evidence = []) {
-      const appended = await append(pool, vault, ref, { epoch, head: expectedHead, events, outlook }, evidence)
+      const appended = await append(ref, { epoch, head: expectedHead, events, outlook }, evidence)
       if (appended.status === 'appended') notifier.notify(ref.session)
       return appended
     },

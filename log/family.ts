@@ -32,15 +32,27 @@ export async function placeAt(pool: Pool, vault: Vault, ref: SessionRef, seq: nu
   return { hash: row.hash, definition: row.definition, workFolder, encrypted: row.encrypted ?? false }
 }
 
-export async function stretches(pool: Pool, ref: SessionRef): Promise<Stretch[]> {
-  const rows = await query<{ src: string; lo: number; hi: number }>(
+/** A session as it is at one moment: its head, and the stretches that it consists of, in order, its own cut at that head. */
+export interface Extent {
+  head: number
+  /** Hex. */
+  hash: string
+  stretches: Stretch[]
+}
+
+/** Null where there is no such session. One statement: read apart, a head and the stretches of a log that grows would not fit. */
+export async function extentOf(pool: Pool, ref: SessionRef): Promise<Extent | null> {
+  const rows = await query<{ head: number; hash: string; session: string | null; lo: number; hi: number }>(
     pool,
-    `select l.src, l.lo, least(l.hi, s.head) as hi from savefile.lineage l
-     join savefile.sessions s on s.space_id = l.space_id and s.session_id = l.session_id
-     where l.space_id = $1 and l.session_id = $2 order by l.lo`,
+    `select s.head, encode(s.head_hash, 'hex') as hash, l.src as session, l.lo, least(l.hi, s.head) as hi
+     from savefile.sessions s left join savefile.lineage l on l.space_id = s.space_id and l.session_id = s.session_id and l.lo <= s.head
+     where s.space_id = $1 and s.session_id = $2 order by l.lo`,
     [ref.space, ref.session],
   )
-  return rows.map(({ src, lo, hi }) => ({ session: src, lo, hi }))
+  const [first] = rows
+  if (!first) return null
+  const stretches = rows.flatMap(({ session, lo, hi }) => (session === null ? [] : [{ session, lo, hi }]))
+  return { head: first.head, hash: first.hash, stretches }
 }
 
 /** Up by the parents, then down by the forks: each an indexed step (`offset 0`: never a join with all sessions). */

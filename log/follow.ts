@@ -10,6 +10,7 @@ import type { Listener } from './listen'
 import { EVENTS_CHANNEL } from './notify'
 import { isUnreachable, query } from './pool'
 import { readHead, readPage } from './read'
+import type { Tails } from './tails'
 import type { Vault } from './vault'
 
 interface Follower {
@@ -26,8 +27,14 @@ export interface Follow {
 
 const RETRY_MS = { first: 100, last: 2_000 }
 
-/** `listener` null: only by polling. */
-export function createFollow(pool: Pool, vault: Vault, listener: Listener | null, pollMs: number): Follow {
+/** `listener` null: only by polling. `tails` null: each reads for itself. */
+export function createFollow(
+  pool: Pool,
+  vault: Vault,
+  listener: Listener | null,
+  pollMs: number,
+  tails: Tails | null,
+): Follow {
   const followers = new Set<Follower>()
   const ended = new AbortController()
   let poll: NodeJS.Timeout | undefined
@@ -106,13 +113,17 @@ export function createFollow(pool: Pool, vault: Vault, listener: Listener | null
     stop.addEventListener('abort', onAbort, { once: true })
     add(follower)
     let retryMs = RETRY_MS.first
+    let caughtUp = false
     try {
       while (!stop.aborted) {
         // Before the read: what is told during it must lead to another.
         woken = false
         let page: StoredEvent[]
         try {
-          page = await readPage(pool, vault, ref, follower.next)
+          // Once the head was reached, what comes is in the session's own rows, and is read together with what others wait for.
+          const tail: StoredEvent[] | null = caughtUp && tails ? await tails.read(ref, follower.next) : null
+          page = tail ?? (await readPage(pool, vault, ref, follower.next))
+          caughtUp = tail !== null || page.length === 0
           retryMs = RETRY_MS.first
         } catch (error) {
           if (!isUnreachable(error)) throw error
@@ -125,7 +136,7 @@ export function createFollow(pool: Pool, vault: Vault, listener: Listener | null
           follower.next = event.seq + 1
           yield event
         }
-        if (page.length === 0 && !woken && !stop.aborted) await pause()
+        if (caughtUp && !woken && !stop.aborted) await pause()
       }
     } finally {
       stop.removeEventListener('abort', onAbort)

@@ -8,6 +8,7 @@ import { MAX_MESSAGE_BYTES } from '../contract/limits'
 import type { InputEvent, InputResult, Principal } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import type { Definitions } from './definitions'
+import { gather } from './gather'
 import { query, queryRow } from './pool'
 import { refuseQueues } from './sessions'
 import { eventSlot, type Sealer, type Vault } from './vault'
@@ -22,11 +23,17 @@ interface Row {
 const KEY = /^[^\p{Cc}\p{Cs}]{1,200}$/u
 const ACTOR = /^user:[\x21-\x7e]{1,200}$/
 
+/** Where inputs go, and with what: `append` is of `createAppendInput`. */
+export interface InputDeps {
+  pool: Pool
+  vault: Vault
+  definitions: Definitions
+  append: AppendInput
+}
+
 /** @throws SavefileError `invalid_input`, `too_large`, `definition_not_found`, `blob_not_found`, `key_missing`, `key_destroyed` */
 export async function input(
-  pool: Pool,
-  vault: Vault,
-  definitions: Definitions,
+  { pool, vault, definitions, append }: InputDeps,
   writeBlob: WriteBlob,
   ref: SessionRef,
   by: Principal,
@@ -48,7 +55,7 @@ export async function input(
   const sealer = await vault.sealer(ref)
   if (sealer && event.type === 'definition_changed')
     await refuseQueues(definitions, ref.space, event.payload.definition)
-  const row = await append(pool, sealer, ref, by, key, stored)
+  const row = await append(ref, by, key, stored, sealer)
   switch (row.status) {
     case 'definition_not_found':
       throw new SavefileError(
@@ -61,37 +68,67 @@ export async function input(
       return { status: row.status, seq: row.seq ?? 0, head: row.head ?? 0 }
     case 'already_resolved':
       if (stored.type === 'tool_finished' && (await isOurs(pool, ref, row.seq ?? 0)))
-        return late(pool, sealer, ref, by, key, stored.payload)
+        return late(append, sealer, ref, by, key, stored.payload)
       return { status: row.status, seq: row.seq ?? 0 }
     default:
       return { status: row.status }
   }
 }
 
-function append(
-  pool: Pool,
-  sealer: Sealer | null,
+type Values = [
+  space: string,
+  session: string,
+  actor: string,
+  key: string,
+  type: string,
+  v: number,
+  subject: string | null,
+  payload: string,
+  definition: string | null,
+]
+export type AppendInput = (
   ref: SessionRef,
   by: Principal,
   key: string,
   event: NewEvent,
-): Promise<Row> {
-  const { type, v, payload } = prepare(event, sealer)
-  return queryRow<Row & Record<string, unknown>>(
-    pool,
-    'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
-    [
+  sealer: Sealer | null,
+) => Promise<Row>
+
+/** `alone`: one at a time, as a token has it, whose function checks what it may in one session. */
+export function createAppendInput(pool: Pool, { alone }: { alone: boolean }): AppendInput {
+  const one = (values: Values): Promise<Row> =>
+    queryRow<Row & Record<string, unknown>>(
+      pool,
+      'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+      values,
+    )
+  const together = gather<Values, Row>({
+    one,
+    bytes: ([, , , , , , , payload]) => payload.length,
+    async many(calls) {
+      const rows = await query<Omit<Row, 'status'> & { status: Row['status'] | 'busy' } & Record<string, unknown>>(
+        pool,
+        'select * from savefile.input_many($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+        (calls[0] ?? []).map((_, column) => calls.map((values) => values[column])),
+      )
+      return rows.map(({ status, seq, head }) => (status === 'busy' ? null : { status, seq, head }))
+    },
+  })
+  const send = alone ? one : together
+  return (ref, by, key, event, sealer) => {
+    const { type, v, payload } = prepare(event, sealer)
+    return send([
       ref.space,
       ref.session,
       by.actor,
       key,
       type,
       v,
-      'call' in event.payload ? event.payload.call : null,
+      'call' in event.payload ? (event.payload.call ?? null) : null,
       payload,
       event.type === 'definition_changed' ? event.payload.definition : null,
-    ],
-  )
+    ])
+  }
 }
 
 /** Whether the result there is an executor's word that none came (`unknown`, `cancelled`), and nobody's own. */
@@ -106,17 +143,15 @@ async function isOurs(pool: Pool, ref: SessionRef, seq: number): Promise<boolean
 
 /** L8: evidence, never a second result. */
 async function late(
-  pool: Pool,
+  append: AppendInput,
   sealer: Sealer | null,
   ref: SessionRef,
   by: Principal,
   key: string,
   { call, tool, outcome, blocks }: Payload<'tool_finished'>,
 ): Promise<InputResult> {
-  const row = await append(pool, sealer, ref, by, key, {
-    type: 'result_arrived_late',
-    payload: { call, tool, outcome, blocks },
-  })
+  const evidence = { type: 'result_arrived_late', payload: { call, tool, outcome, blocks } } as const
+  const row = await append(ref, by, key, evidence, sealer)
   if (row.status === 'appended' || row.status === 'duplicate')
     return { status: 'arrived_late', seq: row.seq ?? 0, head: row.head ?? 0 }
   if (row.status === 'idempotency_conflict' || row.status === 'session_not_found') return { status: row.status }

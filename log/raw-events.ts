@@ -6,17 +6,12 @@
 import { hash as digest } from 'node:crypto'
 import { escapeLiteral, type Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
+import type { Stretch } from '../contract/ports'
 import { copyOut } from './copy-out'
 
 /** `savefile/1`, framed. */
 const PREFIX = Buffer.from('0000000a7361766566696c652f31', 'hex')
 const SHA256_BYTES = 32
-
-export interface Stretch {
-  src: string
-  lo: number
-  hi: number
-}
 
 /** Where a row's fields begin and end; `hashed` is the slice from prev_hash to kid. */
 export interface RawRow {
@@ -122,21 +117,16 @@ export class RowReader {
   }
 }
 
-/** The stretches that a session is made of, in order, its own cut at the head. */
-export const STRETCHES = `select l.src, l.lo, least(l.hi, s.head) as hi from savefile.lineage l
-  join savefile.sessions s using (space_id, session_id)
-  where l.space_id = $1 and l.session_id = $2 and l.lo <= s.head order by l.lo`
-
 /** The rows of a stretch in order of seq; `map` sees each while it is loaded. */
 export function rawEvents<T>(
   pool: Pool,
   { space }: Pick<SessionRef, 'space'>,
-  { src, lo, hi }: Stretch,
+  { session, lo, hi }: Stretch,
   map: (row: RowReader) => T,
 ): AsyncGenerator<T[]> {
   const reader = new RowReader()
   const select = `select ${COLUMNS} from savefile.events e
-    where e.space_id = ${escapeLiteral(space)} and e.session_id = ${escapeLiteral(src)} and e.seq between ${Number(lo)} and ${Number(hi)} order by e.seq`
+    where e.space_id = ${escapeLiteral(space)} and e.session_id = ${escapeLiteral(session)} and e.seq between ${Number(lo)} and ${Number(hi)} order by e.seq`
   return copyOut(pool, select, (row) => {
     reader.load(row)
     return map(reader)

@@ -12,7 +12,7 @@ const PAGE_BYTES = 8 * 1024 * 1024
 const BYTES_PER_CHAR = 4
 const ENVELOPE_CHARS = 100
 
-interface Row {
+export interface EventRow {
   seq: number
   session_id: string
   type: string
@@ -26,7 +26,7 @@ interface Row {
   hash: string
 }
 
-const toEvent = ({ seq, session_id, type, v, at, actor, key, kid, payload, prev_hash, hash }: Row): StoredEvent => ({
+export const toEvent = ({ seq, session_id, type, v, at, actor, key, kid, payload, prev_hash, hash }: EventRow): StoredEvent => ({
   seq,
   session: session_id,
   type,
@@ -48,7 +48,7 @@ export async function readPage(
   from: number,
   to = Number.MAX_SAFE_INTEGER,
 ): Promise<StoredEvent[]> {
-  const rows = await query<Row & Record<string, unknown>>(
+  const rows = await query<EventRow & Record<string, unknown>>(
     pool,
     'select * from savefile.read_events($1, $2, $3, $4, $5)',
     [ref.space, ref.session, from, Math.min(to, from + PAGE_EVENTS - 1), PAGE_BYTES],

@@ -9,8 +9,8 @@ import type { SessionRef } from '../contract/ids'
 import type { Verified, VerifyOptions } from '../contract/ports'
 import { createAnchorCheck } from './anchors'
 import { createLegality } from './legality'
-import { query } from './pool'
-import { rawEvents, STRETCHES, type RowReader, type Stretch } from './raw-events'
+import { extentOf } from './family'
+import { rawEvents, type RowReader } from './raw-events'
 
 /** @throws SavefileError `session_not_found` */
 export async function verify(
@@ -18,10 +18,10 @@ export async function verify(
   ref: SessionRef,
   { deep = false, anchors = [], onProgress }: VerifyOptions = {},
 ): Promise<Verified> {
-  const end = await headOf(pool, ref)
-  const found = await query<Stretch & Record<string, unknown>>(pool, STRETCHES, [ref.space, ref.session])
   // What is appended from here on is not looked at: the log may grow meanwhile, and is none the worse.
-  const stretches = found.map((stretch) => ({ ...stretch, hi: Math.min(stretch.hi, end.head) }))
+  const end = await extentOf(pool, ref)
+  if (!end)
+    throw new SavefileError('session_not_found', `There is no session ${ref.session} in space ${ref.space}.`, { ...ref })
   const legality = deep ? createLegality() : null
   const anchored = createAnchorCheck(anchors)
   let src = ''
@@ -47,8 +47,8 @@ export async function verify(
     hash = event.hash
     at = event.at
   }
-  for (const stretch of stretches) {
-    src = stretch.src
+  for (const stretch of end.stretches) {
+    src = stretch.session
     for await (const _batch of rawEvents(pool, ref, stretch, check)) {
       if (bad) return { ok: false, events: seq, ...(bad as { seq: number; why: string }) }
       onProgress?.(seq)
@@ -62,16 +62,6 @@ export async function verify(
   const cut = anchored.end(ref.session, seq)
   if (cut) return { ok: false, events: seq, ...cut }
   return { ok: true, events: seq, head: seq, headHash: end.hash, anchors: anchored.held() }
-}
-
-async function headOf(pool: Pool, ref: SessionRef): Promise<{ head: number; hash: string }> {
-  const rows = await query<{ head: number; hash: string }>(
-    pool,
-    "select head, encode(head_hash, 'hex') as hash from savefile.sessions where space_id = $1 and session_id = $2",
-    [ref.space, ref.session],
-  )
-  if (rows[0]) return rows[0]
-  throw new SavefileError('session_not_found', `There is no session ${ref.session} in space ${ref.space}.`, { ...ref })
 }
 
 function rowOf(row: RowReader, { seq, at, type }: { seq: number; at: number; type: string }) {

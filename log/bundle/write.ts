@@ -128,7 +128,7 @@ async function* partLines(
     if (kid === '' && (!plain || bytes.named)) for (const blob of blobsIn(payload)) named.add(blob)
     return plain ? bytes.end() : Buffer.from(anyLine(row, kid, definition, payload), 'utf8')
   }
-  for await (const batch of rawEvents(pool, { space }, { src: session, lo: from, hi: to }, line))
+  for await (const batch of rawEvents(pool, { space }, { session, lo: from, hi: to }, line))
     yield { lines: Buffer.concat(batch), events: batch.length }
   if (seq !== to) throw broken(seq + 1, 'it is missing')
   await addReadable(pool, space, session, named, uses)

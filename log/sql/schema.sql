@@ -131,7 +131,6 @@ table savefile.events, owner savefile_owner
   constraint events_size CHECK ((octet_length(payload) <= 4194304))
   CREATE INDEX events_children ON savefile.events USING btree (space_id, session_id, seq) WHERE (type = 'child_started'::text)
   CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON savefile.events FOR EACH STATEMENT EXECUTE FUNCTION savefile.refuse_change() -- enabled: A
-  CREATE TRIGGER own_key AFTER INSERT ON savefile.events FOR EACH ROW WHEN (((new.kid IS NOT NULL) AND (new.type = ANY (ARRAY['session_created'::text, 'forked'::text])))) EXECUTE FUNCTION savefile.own_key() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (seq <= ((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint)))
   policy trusted permissive for r to savefile_backup, savefile_writer using true
@@ -277,7 +276,7 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
   CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
-  CREATE TRIGGER custody BEFORE UPDATE ON savefile.sessions FOR EACH ROW WHEN (((old.custody = ANY (ARRAY['inert'::text, 'stub'::text])) AND (new.custody = old.custody) AND (new.head <> old.head))) EXECUTE FUNCTION savefile.refuse_to_extend() -- enabled: A
+  CREATE TRIGGER custody BEFORE UPDATE ON savefile.sessions FOR EACH ROW EXECUTE FUNCTION savefile.refuse_to_extend() -- enabled: A
   CREATE TRIGGER reach_fork AFTER INSERT ON savefile.sessions FOR EACH ROW WHEN ((new.parent_id IS NOT NULL)) EXECUTE FUNCTION savefile.reach_fork() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
@@ -438,7 +437,7 @@ begin
       if p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
         stored := savefile.lineage_seq(p_space, p_session, k);
       else
-        stored := savefile.own_seq(p_space, p_session, k);
+        stored := (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = k);
       end if;
     end if;
     if k is null or p_types[i] in ('session_created', 'forked') then
@@ -469,6 +468,11 @@ begin
         actors := actors || actor;
         keys := keys || k;
         bodies := bodies || body;
+      elsif s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
+        insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+        values (p_space, p_session, head, p_types[i], version, event_at, actor, k, null, body, h,
+          savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, null, body))
+        returning hash into h;
       else
         h := savefile.add_event(p_space, p_session, head, h, event_at, p_types[i], version, actor, k, body);
       end if;
@@ -506,6 +510,29 @@ begin
     finished_seq = finished, answer_seq = answered
   where x.space_id = p_space and x.session_id = p_session;
   status := 'appended';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.append_many(p_spaces text[], p_sessions text[], p_epochs bigint[], p_heads bigint[], p_counts integer[], p_states text[], p_dues bigint[], p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[])
+ RETURNS TABLE(n integer, status text, head bigint, seqs bigint[])
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  a integer := 1; z integer;
+begin
+  for i in 1 .. cardinality(p_spaces) loop
+    n := i; head := null; seqs := null; z := a + p_counts[i] - 1;
+    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    else
+      select r.status, r.head, r.seqs into status, head, seqs
+      from savefile.append(p_spaces[i], p_sessions[i], p_epochs[i], p_heads[i],
+        p_types[a:z], p_vs[a:z], p_subjects[a:z], p_tools[a:z], p_payloads[a:z], p_drafts[a:z], p_states[i], p_dues[i]) r;
+    end if;
+    a := z + 1;
+    return next;
+  end loop;
 end $function$
 -- grants savefile_writer=X
 
@@ -1228,6 +1255,8 @@ begin
     raise exception 'savefile: rights are read, extend, approve, fork, own';
   end if;
   perform savefile.check_principal(p_principal);
+  -- A grant's id is of its whole space: who gives the same one in another session comes second, and is told.
+  perform pg_advisory_xact_lock(hashtextextended('savefile.grant ' || p_space || ' ' || p_grant, 0));
   select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
   if not found then status := 'session_not_found'; return; end if;
   if s.custody <> 'live' then status := s.custody; return; end if;
@@ -1238,6 +1267,9 @@ begin
       and g.expires_at is not distinct from p_expires then 'duplicate' else 'idempotency_conflict' end;
     return;
   end if;
+  -- Its event may have come with an import, without the grant, which was given elsewhere.
+  seq := savefile.own_seq(p_space, p_session, 'x:granted:' || p_grant);
+  if seq is not null then status := 'idempotency_conflict'; return; end if;
   seq := savefile.add_beside(s, 'granted', p_actor, 'x:granted:' || p_grant,
     '{"grant":' || to_json(p_grant) || ',"principal":' || coalesce(to_json(p_principal)::text, 'null') || ',"rights":' || to_json(rights)
     || ',"forks":' || p_forks || coalesce(',"expiresAt":' || p_expires, '') || coalesce(',"label":' || to_json(p_label), '') || '}');
@@ -1412,6 +1444,9 @@ begin
     head = s.head + n, head_hash = last_hash, head_at = p_ats[n], updated_at = p_ats[n],
     created_at = case when x.created_at = 0 then p_ats[1] else x.created_at end,
     definition = coalesce((select u.definition from unnest(p_definitions) with ordinality u (definition, i) where u.definition is not null order by u.i desc limit 1), x.definition),
+    kid = coalesce(x.kid, (
+      select u.kid from unnest(p_types, p_kids) with ordinality u (type, kid, i)
+      where u.type in ('session_created', 'forked') and u.kid is not null order by u.i limit 1)),
     closed = x.closed or 'session_closed' = any (p_types),
     finished_seq = greatest(x.finished_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type = 'turn_finished')),
     answer_seq = greatest(x.answer_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type in ('model_answered', 'model_failed'))),
@@ -1482,12 +1517,21 @@ begin
   event_at := greatest(savefile.now_us(), s.head_at);
   head := s.head + 1;
   seq := head;
-  h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
+  if s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
+    insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+    values (p_space, p_session, head, p_type, p_v, event_at, p_actor, k, null, body, s.head_hash,
+      savefile.event_hash(s.head_hash, p_session, head, p_type, p_v, event_at, p_actor, k, null, body))
+    returning hash into h;
+  else
+    h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
+  end if;
   if p_type = 'definition_changed' then
     insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_session, head, p_definition);
   end if;
   update savefile.sessions x set
-    head = input.head, head_hash = h, head_at = event_at, updated_at = event_at,
+    head = input.head, head_hash = h, head_at = event_at,
+    -- What a list is ordered by, to a second: a row that keeps its place in the indexes is written for half the cost.
+    updated_at = case when event_at > x.updated_at + 1000000 or x.due_at is null or not works then event_at else x.updated_at end,
     closed = x.closed or p_type = 'session_closed',
     definition = case when p_type = 'definition_changed' then p_definition else x.definition end,
     due_at = case when p_type = 'session_closed' then null when works then least(x.due_at, event_at) else x.due_at end,
@@ -1496,6 +1540,35 @@ begin
   status := 'appended';
 end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.input_many(p_spaces text[], p_sessions text[], p_actors text[], p_keys text[], p_types text[], p_vs integer[], p_subjects text[], p_payloads text[], p_definitions text[])
+ RETURNS TABLE(n integer, status text, seq bigint, head bigint)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  for i in 1 .. cardinality(p_spaces) loop
+    n := i; seq := null; head := null;
+    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    else
+      select r.status, r.seq, r.head into status, seq, head
+      from savefile.input(p_spaces[i], p_sessions[i], p_actors[i], p_keys[i], p_types[i], p_vs[i], p_subjects[i], p_payloads[i], p_definitions[i]) r;
+    end if;
+    return next;
+  end loop;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.is_busy(p_space text, p_session text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update skip locked;
+  return not found and exists (select from savefile.sessions x where x.space_id = p_space and x.session_id = p_session);
+end $function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.lineage_seq(p_space text, p_session text, p_key text)
  RETURNS bigint
@@ -1938,16 +2011,6 @@ AS $function$
 $function$
 -- grants savefile_member=X savefile_reader=X savefile_writer=X
 
-CREATE OR REPLACE FUNCTION savefile.own_key()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  update savefile.sessions x set kid = new.kid where x.space_id = new.space_id and x.session_id = new.session_id and x.kid is null;
-  return null;
-end $function$
--- grants 
-
 CREATE OR REPLACE FUNCTION savefile.own_seq(p_space text, p_session text, p_key text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -2126,8 +2189,11 @@ CREATE OR REPLACE FUNCTION savefile.refuse_to_extend()
  LANGUAGE plpgsql
 AS $function$
 begin
-  raise exception 'savefile: session % is %, and takes no event until it is adopted', old.session_id, old.custody
-    using errcode = 'object_not_in_prerequisite_state';
+  if old.custody in ('inert', 'stub') and new.custody = old.custody and new.head <> old.head then
+    raise exception 'savefile: session % is %, and takes no event until it is adopted', old.session_id, old.custody
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  return new;
 end $function$
 -- grants 
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { nodeArgs } from '../../dev/own-files'
+import { builtArgs } from '../support/built'
 import { createClientLog } from '../../log/client-log'
 import { createPool } from '../../log/pool'
 import { ownPostgres, type OwnPostgres } from '../faults/support/servers'
@@ -61,7 +61,7 @@ test('the database crashes', async () => {
 })
 
 test('the importer is killed', async () => {
-  const child = spawn(process.execPath, [...nodeArgs('cli/main'), 'import', '-'], {
+  const child = spawn(process.execPath, [...builtArgs('cli/main'), 'import', '-'], {
     cwd: folder,
     env: { PATH: process.env['PATH'] ?? '', HOME: folder, SAVEFILE_DATABASE_URL: there.db.writerUrl },
     stdio: ['pipe', 'ignore', 'inherit'],

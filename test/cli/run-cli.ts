@@ -1,6 +1,6 @@
 /** The command as a real process, as a user has it: arguments in, stdout, stderr and the exit code out. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { nodeArgs } from '../../dev/own-files'
+import { builtArgs } from '../support/built'
 import type { World } from '../support/world'
 
 export interface Ran {
@@ -31,7 +31,7 @@ export function endAll(): void {
 }
 
 export function startCli(args: string[], { env = {}, cwd, input = '' }: CliOptions = {}): Running {
-  const child = spawn(process.execPath, [...nodeArgs('cli/main'), ...args], {
+  const child = spawn(process.execPath, [...builtArgs('cli/main'), ...args], {
     ...(cwd ? { cwd } : {}),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', USER: 'tester', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

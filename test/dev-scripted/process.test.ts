@@ -5,9 +5,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { RecordedRequest } from '../../dev/scripted-model/requests'
+import { builtArgs } from '../support/built'
 import { anthropic, closeAll, failure, openai, serve, until, user } from './support'
 
-const MAIN = path.join(__dirname, '..', '..', 'dev', 'scripted-model', 'main.ts')
 const SCRIPT = {
   name: 'process',
   rules: [
@@ -33,7 +33,7 @@ afterEach(async () => {
 })
 
 function run(...args: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...builtArgs('dev/scripted-model/main'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk) => (output.stdout += String(chunk)))

@@ -191,6 +191,15 @@ async function calls(
     placeAt: () => client.placeAt(ref, head),
     stretches: () => client.stretches(ref),
     stalled: () => client.stalled(ref),
+    'inputs at once': () =>
+      Promise.all([1, 2, 3, 4].map((n) => client.input(ref, ANN, `${name}-at-once-${n}`, say('at once')))),
+    follow: async () => {
+      const stop = new AbortController()
+      for await (const _ of client.follow(ref, { from: (await client.info(ref))?.head, signal: stop.signal })) {
+        // Heard once as a page, and once as what came behind the head.
+        if ((await client.input(ref, ANN, `${name}-followed`, say('followed'))).status === 'duplicate') stop.abort()
+      }
+    },
     blob: async () => client.readBlob(ref, (await client.writeBlob(ref, Buffer.from(name), 'text/plain')).hash),
   }
   const found: string[] = []
@@ -217,7 +226,7 @@ async function reads(log: TestLog, { pool, plans }: ReturnType<typeof explained>
   })
   const blob = await log.client.writeBlob(ref, Buffer.from(name), 'text/plain')
   // A client of its own each time: it keeps definitions.
-  const open = (): ClientLog => createClientLog(withToken(pool, token), { listen: false, pollMs: 10 })
+  const open = (): ClientLog => createClientLog(withToken(pool, token), { listen: false, pollMs: 10, byToken: true })
   const all: Record<string, (client: ClientLog) => Promise<unknown>> = {
     page: async (client) => expect(await client.read(ref, { from: 1990, limit: 10 })).toHaveLength(10),
     tail: async (client) => expect(await client.tail(ref, 10)).toHaveLength(10),

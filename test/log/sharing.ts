@@ -79,7 +79,7 @@ export async function openShared(
       return grant
     },
     as: (token) => ({
-      ...createClientLog(withToken(members, token), { listen: false, pollMs: 50 }),
+      ...createClientLog(withToken(members, token), { listen: false, pollMs: 50, byToken: true }),
       close: async () => undefined,
     }),
     async sql(token, text, values = [], url = log.db.memberUrl) {

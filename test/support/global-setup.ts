@@ -5,11 +5,12 @@
  *   SAVEFILE_TEST_PG_URL            the cluster, as superuser (use test/support/database.ts)
  *   SAVEFILE_TEST_TEMPORAL_ADDRESS  namespace `default`; absent with SAVEFILE_TEST_NO_TEMPORAL=1
  *   SAVEFILE_TEST_WORKFLOW_BUNDLE   the bundle's file; absent with SAVEFILE_TEST_NO_TEMPORAL=1
+ *   SAVEFILE_TEST_BUILT             the package, compiled (use test/support/built.ts)
  *
  * A guard process ends the servers and removes the folder when this process is gone, whatever ended it.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -20,6 +21,7 @@ import { startPostgres } from '../../dev/postgres'
 import type { OnProgress } from '../../dev/progress'
 import { startTemporal } from '../../dev/temporal'
 import { migrate } from '../../log/migrate'
+import { build } from './built'
 import { TEMPLATE, TEST_PASSWORD } from './database'
 
 declare global {
@@ -39,7 +41,10 @@ async function globalSetup(): Promise<void> {
     postgres(folder, guard),
     withTemporal && temporal(folder, guard),
     withTemporal && workflowBundle(folder),
+    built(folder),
   ])
+  const bundle = process.env['SAVEFILE_TEST_WORKFLOW_BUNDLE']
+  if (bundle !== undefined) copyFileSync(bundle, path.join(folder, 'built/dist/workers/workflow-bundle.js'))
 }
 
 function startGuard(folder: string): ChildProcess {
@@ -112,6 +117,12 @@ async function workflowBundle(folder: string): Promise<void> {
   const file = path.join(folder, 'workflow-bundle.js')
   await bundleWorkflows(file)
   process.env['SAVEFILE_TEST_WORKFLOW_BUNDLE'] = file
+}
+
+async function built(folder: string): Promise<void> {
+  const root = path.join(folder, 'built')
+  await build(root)
+  process.env['SAVEFILE_TEST_BUILT'] = root
 }
 
 export = globalSetup

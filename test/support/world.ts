@@ -17,9 +17,9 @@ import type { DefinitionInput } from '../../contract/definition'
 import type { KnownEvent } from '../../contract/events'
 import { emptyState } from '../../contract/state'
 import { startScriptedModel, type ScriptedModel, type ScriptedModelOptions } from '../../dev/scripted-model/server'
-import { nodeArgs } from '../../dev/own-files'
 import { keyringOf } from '../../log/keyring'
 import { builtinSpecs } from '../../tools/builtin'
+import { builtArgs } from './built'
 import { createDatabase, type TestDatabase } from './database'
 import { scheduleId } from '../../workers/control'
 
@@ -177,7 +177,7 @@ export function ofType<T extends KnownEvent['type']>(
 }
 
 function spawnWorker(env: Record<string, string>): WorkerProcess {
-  const child = spawn(process.execPath, nodeArgs('workers/main'), {
+  const child = spawn(process.execPath, builtArgs('workers/main'), {
     cwd: tmpdir(),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],

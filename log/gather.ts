@@ -1,0 +1,69 @@
+/**
+ * Calls that come at the same time go to the database together: a statement and a commit cost about as much as an append, so they are shared.
+ * Nobody waits for company: one that comes alone goes out at once, and those that come while two statements are under way are the third.
+ */
+import { isUnreachable } from './pool'
+
+const IN_FLIGHT = 2
+const CALLS = 64
+const BYTES = 1024 * 1024
+
+export interface Together<A, R> {
+  one(call: A): Promise<R>
+  /** In one transaction. Null: this one could not be done with the others. Throws: none of them was done. */
+  many(calls: readonly A[]): Promise<(R | null)[]>
+  /** What goes over the wire for a call, about. */
+  bytes(call: A): number
+}
+
+interface Waiting<A, R> {
+  call: A
+  resolve(result: R | Promise<R>): void
+  reject(error: unknown): void
+}
+
+export function gather<A, R>({ one, many, bytes }: Together<A, R>): (call: A) => Promise<R> {
+  const waiting: Waiting<A, R>[] = []
+  let running = 0
+
+  function take(): Waiting<A, R>[] {
+    let size = 0
+    const n = waiting.findIndex(({ call }, i) => i === CALLS || (size += bytes(call)) > BYTES)
+    return waiting.splice(0, n < 0 ? waiting.length : Math.max(1, n))
+  }
+
+  async function send(batch: readonly Waiting<A, R>[]): Promise<void> {
+    const [first] = batch
+    if (first && batch.length === 1) return first.resolve(await one(first.call))
+    let results: (R | null)[]
+    try {
+      results = await many(batch.map(({ call }) => call))
+    } catch (error) {
+      // Whether it was done is not known: that is for the caller to find out. Else one call was at fault, and the others are not to pay for it.
+      if (isUnreachable(error)) throw error
+      results = []
+    }
+    for (const [i, { call, resolve }] of batch.entries()) resolve(results[i] ?? one(call))
+  }
+
+  function next(): void {
+    while (running < IN_FLIGHT && waiting.length > 0) {
+      const batch = take()
+      running++
+      void send(batch)
+        .catch((error: unknown) => {
+          for (const { reject } of batch) reject(error)
+        })
+        .finally(() => {
+          running--
+          next()
+        })
+    }
+  }
+
+  return (call) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ call, resolve, reject })
+      next()
+    })
+}

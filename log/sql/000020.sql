@@ -1,0 +1,377 @@
+-- Appends that cost less, and a grant's id that two sessions give at once.
+-- As in 000019.sql. Written out: what stands for itself in the session's key, and for a few events, one statement each.
+create or replace function savefile.append(
+  p_space text, p_session text, p_epoch bigint, p_head bigint,
+  p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[],
+  p_state text, p_due bigint,
+  out status text, out head bigint, out seqs bigint[]
+) language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+declare
+  s savefile.sessions;
+  d savefile.drafts;
+  k text; h bytea; stored bigint; body bytea; version integer; actor text; answer_of text;
+  now_at bigint; event_at bigint; finished bigint; answered bigint; due bigint := p_due; n integer := coalesce(array_length(p_types, 1), 0);
+  many boolean := n > 8;
+  -- Of many: the keys of all and the seqs of those that the log has; then the columns of those that it has not.
+  ks text[]; known bigint[];
+  types text[] := '{}'; versions integer[] := '{}'; actors text[] := '{}'; keys text[] := '{}'; bodies bytea[] := '{}'; prevs bytea[] := '{}'; hashes bytea[] := '{}';
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  head := s.head;
+  if s.closed then status := 'closed'; return; end if;
+  if s.epoch <> p_epoch then status := 'stale_epoch'; return; end if;
+  if s.head <> p_head then status := 'head_moved'; return; end if;
+
+  now_at := savefile.now_us();
+  event_at := greatest(now_at, s.head_at);
+  h := s.head_hash;
+  finished := s.finished_seq;
+  answered := s.answer_seq;
+  seqs := '{}';
+  if many then
+    select array_agg(w.key order by w.i), array_agg(w.seq order by w.i) into ks, known from (
+      select u.i, u.key, case
+        when u.type in ('approval_requested', 'tool_started', 'tool_finished') then (
+          select e.seq
+          from savefile.lineage l
+          join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = u.key and e.seq + 0 between l.lo and l.hi
+          where l.space_id = p_space and l.session_id = p_session
+          limit 1)
+        else (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = u.key) end as seq
+      from (
+        select v.i, v.type, savefile.structural_key(v.type, case when v.type = 'result_arrived_late' then v.subject || ':' || v.draft else v.subject end) as key
+        from unnest(p_types, p_subjects, p_drafts) with ordinality v (type, subject, draft, i) offset 0) u) w;
+  end if;
+  for i in 1 .. n loop
+    if many then
+      k := ks[i];
+      stored := coalesce(known[i], s.head + array_position(keys, k));
+    else
+      k := savefile.structural_key(p_types[i], case when p_types[i] = 'result_arrived_late' then p_subjects[i] || ':' || p_drafts[i] else p_subjects[i] end);
+      if p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
+        stored := savefile.lineage_seq(p_space, p_session, k);
+      else
+        stored := (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = k);
+      end if;
+    end if;
+    if k is null or p_types[i] in ('session_created', 'forked') then
+      raise exception 'savefile: an executor does not append %', p_types[i];
+    end if;
+    if stored is null then
+      body := convert_to(p_payloads[i], 'UTF8');
+      version := p_vs[i];
+      if body is null then
+        select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_drafts[i];
+        if d.state is distinct from 'finished' or d.type <> p_types[i] then
+          raise exception 'savefile: no finished draft % of type %', p_drafts[i], p_types[i];
+        end if;
+        body := d.payload;
+        version := d.v;
+      end if;
+      head := head + 1;
+      stored := head;
+      actor := case when p_types[i] in ('model_answered', 'model_failed') then 'agent'
+        when p_types[i] in ('tool_finished', 'result_arrived_late') then 'tool:' || p_tools[i] else 'system' end;
+      if many then
+        if s.kid is distinct from savefile.sealed_kid(body) then perform savefile.refuse_clear(p_session); end if;
+        prevs := prevs || h;
+        h := savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, s.kid, body);
+        hashes := hashes || h;
+        types := types || p_types[i];
+        versions := versions || version;
+        actors := actors || actor;
+        keys := keys || k;
+        bodies := bodies || body;
+      elsif s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
+        insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+        values (p_space, p_session, head, p_types[i], version, event_at, actor, k, null, body, h,
+          savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, null, body))
+        returning hash into h;
+      else
+        h := savefile.add_event(p_space, p_session, head, h, event_at, p_types[i], version, actor, k, body);
+      end if;
+      if p_types[i] = 'turn_finished' then finished := head; end if;
+      if p_types[i] in ('model_answered', 'model_failed') then
+        answered := head;
+        answer_of := p_subjects[i];
+      end if;
+    end if;
+    if p_types[i] = 'result_arrived_late' then
+      delete from savefile.evidence x where x.space_id = p_space and x.session_id = p_session and x.call = p_subjects[i] and x.token = p_drafts[i];
+    end if;
+    seqs := seqs || stored;
+  end loop;
+
+  if many and head > s.head then
+    insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+    select p_space, p_session, s.head + u.i, u.type, u.v, event_at, u.actor, u.key, s.kid, u.payload, u.prev_hash, u.hash
+    from unnest(types, versions, actors, keys, bodies, prevs, hashes) with ordinality u (type, v, actor, key, payload, prev_hash, hash, i);
+  end if;
+  -- Live text stays until the next answer of its session, so that who reads it sees its end.
+  if answer_of is not null then
+    delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session and x.step <> answer_of;
+  end if;
+
+  -- While a run goes on, due_at is its alarm: it is moved only once it rang, since every move costs the row's place in two indexes.
+  if p_state = 'running' and s.state = 'running' and s.due_at between now_at and p_due then due := s.due_at; end if;
+  -- Evidence that came after the executor's look is work that it does not know of.
+  if due is null and exists (select from savefile.evidence x where x.space_id = p_space and x.session_id = p_session) then due := now_at; end if;
+  update savefile.sessions x set
+    state = p_state, due_at = due, owner_seen_at = now_at, head = append.head, head_hash = h,
+    head_at = case when append.head > s.head then event_at else s.head_at end,
+    updated_at = case when due is distinct from s.due_at then event_at else s.updated_at end,
+    stalls = case when append.head > s.head then 0 else s.stalls end,
+    finished_seq = finished, answer_seq = answered
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'appended';
+end $$;
+
+
+-- As in 000016.sql; costs less. A person's append: no lease, no expected head. p_subject: the call of an approval, of a deferred result, or of one that came late.
+create or replace function savefile.input(
+  p_space text, p_session text, p_actor text, p_key text, p_type text, p_v integer, p_subject text, p_payload text, p_definition text,
+  out status text, out seq bigint, out head bigint
+) language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+declare
+  s savefile.sessions;
+  e savefile.events;
+  k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8');
+  works boolean := p_type not in ('definition_changed', 'session_closed', 'result_arrived_late', 'checkpoint_made');
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  head := s.head;
+  k := case when p_type in ('message_received', 'definition_changed', 'checkpoint_made') then 'p:' || p_key
+    when p_type = 'result_arrived_late' then savefile.structural_key(p_type, p_subject || ':' || p_key)
+    when p_type in ('approval_resolved', 'tool_finished', 'session_closed') then savefile.structural_key(p_type, p_subject) end;
+  if k is null then raise exception 'savefile: a person does not append %', p_type; end if;
+
+  select * into e from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.key = k;
+  if found and p_type = 'approval_resolved' and e.seq < s.custody_seq then
+    -- What was decided before custody was taken binds nobody here: it is asked again, and answered under a key of this custody.
+    k := k || '@' || s.custody_seq;
+    select * into e from savefile.events x where x.space_id = p_space and x.session_id = p_session and x.key = k;
+  end if;
+  if found then
+    seq := e.seq;
+    status := case when e.type = p_type and e.payload = body and (k like 'p:%' or e.actor = p_actor) then 'duplicate'
+      when k like 'p:%' or p_type = 'result_arrived_late' then 'idempotency_conflict'
+      when p_type = 'session_closed' then 'closed' else 'already_resolved' end;
+    return;
+  end if;
+  -- Evidence is taken by a closed session too.
+  if s.closed and p_type <> 'result_arrived_late' then status := 'closed'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
+
+  if p_type = 'approval_resolved' then
+    if savefile.lineage_seq(p_space, p_session, 'x:request:' || p_subject) is null then
+      status := case when savefile.lineage_seq(p_space, p_session, 'x:started:' || p_subject) is null
+        and savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject) is null then 'call_not_found' else 'not_requested' end;
+      return;
+    end if;
+    seq := savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject);
+    if seq is not null then status := 'already_resolved'; return; end if;
+  elsif p_type = 'tool_finished' then
+    if savefile.lineage_seq(p_space, p_session, 'x:started:' || p_subject) is null then status := 'call_not_found'; return; end if;
+    seq := savefile.lineage_seq(p_space, p_session, k);
+    if seq is not null then status := 'already_resolved'; return; end if;
+  elsif p_type = 'result_arrived_late' then
+    -- Only behind a result that nobody brought: who comes second with one of their own has lost, and is told so.
+    if savefile.lineage_seq(p_space, p_session, 'x:result:' || p_subject) is null then status := 'call_not_found'; return; end if;
+  elsif p_type = 'definition_changed' then
+    perform from savefile.definitions x where x.space_id = p_space and x.hash = p_definition;
+    if not found then status := 'definition_not_found'; return; end if;
+  end if;
+
+  event_at := greatest(savefile.now_us(), s.head_at);
+  head := s.head + 1;
+  seq := head;
+  if s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
+    insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+    values (p_space, p_session, head, p_type, p_v, event_at, p_actor, k, null, body, s.head_hash,
+      savefile.event_hash(s.head_hash, p_session, head, p_type, p_v, event_at, p_actor, k, null, body))
+    returning hash into h;
+  else
+    h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
+  end if;
+  if p_type = 'definition_changed' then
+    insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_session, head, p_definition);
+  end if;
+  update savefile.sessions x set
+    head = input.head, head_hash = h, head_at = event_at,
+    -- What a list is ordered by, to a second: a row that keeps its place in the indexes is written for half the cost.
+    updated_at = case when event_at > x.updated_at + 1000000 or x.due_at is null or not works then event_at else x.updated_at end,
+    closed = x.closed or p_type = 'session_closed',
+    definition = case when p_type = 'definition_changed' then p_definition else x.definition end,
+    due_at = case when p_type = 'session_closed' then null when works then least(x.due_at, event_at) else x.due_at end,
+    state = case when p_type = 'session_closed' then 'idle' when works and x.state = 'idle' then 'running' else x.state end
+  where x.space_id = p_space and x.session_id = p_session;
+  status := 'appended';
+end $$;
+
+
+-- A grant, and its event. The payload is written here, so that the event and the row can't say different things. p_link: the sha256 of a
+-- share link's token, for p_principal null. The same grant again is a duplicate.
+create or replace function savefile.grant_session(
+  p_space text, p_session text, p_actor text, p_grant text, p_principal text, p_rights text[], p_forks boolean, p_expires bigint, p_label text,
+  p_link bytea, out status text, out seq bigint
+) language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+declare
+  s savefile.sessions;
+  g savefile.grants;
+  rights text[] := savefile.full_rights(p_rights);
+begin
+  if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  if p_grant !~ '^[a-z0-9]{1,64}$' then raise exception 'savefile: a grant''s id is 1 to 64 of a-z and 0-9'; end if;
+  if (p_principal is null) <> (p_link is not null) then raise exception 'savefile: a grant is to a principal, or a link'; end if;
+  if cardinality(rights) = 0 or not p_rights <@ array['read', 'extend', 'approve', 'fork', 'own'] then
+    raise exception 'savefile: rights are read, extend, approve, fork, own';
+  end if;
+  perform savefile.check_principal(p_principal);
+  -- A grant's id is of its whole space: who gives the same one in another session comes second, and is told.
+  perform pg_advisory_xact_lock(hashtextextended('savefile.grant ' || p_space || ' ' || p_grant, 0));
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if not found then status := 'session_not_found'; return; end if;
+  if s.custody <> 'live' then status := s.custody; return; end if;
+  select * into g from savefile.grants x where x.space_id = p_space and x.grant_id = p_grant;
+  if found then
+    seq := g.seq;
+    status := case when (g.session_id, g.rights, g.forks) = (p_session, rights, p_forks) and g.principal is not distinct from p_principal
+      and g.expires_at is not distinct from p_expires then 'duplicate' else 'idempotency_conflict' end;
+    return;
+  end if;
+  -- Its event may have come with an import, without the grant, which was given elsewhere.
+  seq := savefile.own_seq(p_space, p_session, 'x:granted:' || p_grant);
+  if seq is not null then status := 'idempotency_conflict'; return; end if;
+  seq := savefile.add_beside(s, 'granted', p_actor, 'x:granted:' || p_grant,
+    '{"grant":' || to_json(p_grant) || ',"principal":' || coalesce(to_json(p_principal)::text, 'null') || ',"rights":' || to_json(rights)
+    || ',"forks":' || p_forks || coalesce(',"expiresAt":' || p_expires, '') || coalesce(',"label":' || to_json(p_label), '') || '}');
+  insert into savefile.grants (space_id, grant_id, session_id, seq, principal, rights, forks, label, granted_at, granted_by, expires_at)
+  values (p_space, p_grant, p_session, seq, p_principal, rights, p_forks, p_label, savefile.now_us(), p_actor, p_expires);
+  insert into savefile.reach (space_id, session_id, grant_id) values (p_space, p_session, p_grant);
+  if p_link is not null then
+    insert into savefile.tokens (hash, space_id, token_id, grant_id, label, created_at, created_by, expires_at)
+    values (p_link, p_space, 'link-' || p_grant, p_grant, p_label, savefile.now_us(), p_actor, p_expires);
+  end if;
+  status := 'appended';
+end $$;
+
+
+-- Conditions of triggers are planned anew with every statement, which cost an append a fifth of its time. An imported session's key is set
+-- where its events come in; whether a head may move is asked inside of the trigger.
+drop trigger own_key on savefile.events;
+drop function savefile.own_key();
+-- As in 000010.sql, and: an imported session has the key that its first event names.
+create or replace function savefile.import_events(
+  p_space text, p_session text, p_types text[], p_vs integer[], p_ats bigint[], p_actors text[], p_keys text[], p_kids text[],
+  p_definitions text[], p_lengths integer[], p_payloads bytea, p_hashes bytea
+) returns bigint language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+declare
+  s savefile.sessions;
+  n integer := array_length(p_types, 1);
+  written integer;
+  last_hash bytea := substring(p_hashes from (array_length(p_types, 1) - 1) * 32 + 1 for 32);
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if s.custody is distinct from 'arriving' then
+    raise exception 'savefile: session % takes no imported events', p_session using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+  select p_space, p_session, q.seq, q.type, q.v, q.at, q.actor, q.key, q.kid, q.payload, q.prev_hash, q.hash
+  from (
+    select s.head + u.i as seq, u.type, u.v, u.at, u.actor, u.key, u.kid, substring(p_payloads from (u.upto - u.bytes + 1)::integer for u.bytes) as payload,
+      case u.i when 1 then s.head_hash else substring(p_hashes from ((u.i - 2) * 32 + 1)::integer for 32) end as prev_hash,
+      substring(p_hashes from ((u.i - 1) * 32 + 1)::integer for 32) as hash, u.before
+    from (
+      select r.*, sum(r.bytes) over (order by r.i) as upto, coalesce(lag(r.at) over (order by r.i), s.head_at) as before
+      from unnest(p_types, p_vs, p_ats, p_actors, p_keys, p_kids, p_lengths) with ordinality r (type, v, at, actor, key, kid, bytes, i)) u
+    offset 0) q
+  where q.at >= q.before and q.key like any ('{p:_%,x:_%}')
+    and q.hash = savefile.event_hash(q.prev_hash, p_session, q.seq, q.type, q.v, q.at, q.actor, q.key, q.kid, q.payload);
+  get diagnostics written = row_count;
+  if written <> n then
+    raise exception 'savefile: % of the events % to % of session % are not what their hashes say', n - written, s.head + 1, s.head + n, p_session
+      using errcode = 'data_corrupted';
+  end if;
+  insert into savefile.session_definitions (space_id, session_id, seq, definition)
+  select p_space, p_session, s.head + u.i, u.definition from unnest(p_definitions) with ordinality u (definition, i) where u.definition is not null;
+  update savefile.sessions x set
+    head = s.head + n, head_hash = last_hash, head_at = p_ats[n], updated_at = p_ats[n],
+    created_at = case when x.created_at = 0 then p_ats[1] else x.created_at end,
+    definition = coalesce((select u.definition from unnest(p_definitions) with ordinality u (definition, i) where u.definition is not null order by u.i desc limit 1), x.definition),
+    kid = coalesce(x.kid, (
+      select u.kid from unnest(p_types, p_kids) with ordinality u (type, kid, i)
+      where u.type in ('session_created', 'forked') and u.kid is not null order by u.i limit 1)),
+    closed = x.closed or 'session_closed' = any (p_types),
+    finished_seq = greatest(x.finished_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type = 'turn_finished')),
+    answer_seq = greatest(x.answer_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type in ('model_answered', 'model_failed'))),
+    custody_seq = greatest(x.custody_seq, (select s.head + max(u.i) from unnest(p_types) with ordinality u (type, i) where u.type = 'custody_taken'))
+  where x.space_id = p_space and x.session_id = p_session;
+  return s.head + n;
+end $$;
+
+create or replace function savefile.refuse_to_extend() returns trigger language plpgsql as $$
+begin
+  if old.custody in ('inert', 'stub') and new.custody = old.custody and new.head <> old.head then
+    raise exception 'savefile: session % is %, and takes no event until it is adopted', old.session_id, old.custody
+      using errcode = 'object_not_in_prerequisite_state';
+  end if;
+  return new;
+end $$;
+drop trigger custody on savefile.sessions;
+create trigger custody before update on savefile.sessions for each row execute function savefile.refuse_to_extend();
+alter table savefile.sessions enable always trigger custody;
+
+-- Appends of many sessions in one transaction, for one process: the cost of a statement and of a commit is shared. A session whose row
+-- somebody else has at this moment is left out (`busy`), so that nobody waits for two rows; the caller then comes with that one alone.
+create function savefile.is_busy(p_space text, p_session text) returns boolean language plpgsql as $$
+begin
+  perform from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update skip locked;
+  return not found and exists (select from savefile.sessions x where x.space_id = p_space and x.session_id = p_session);
+end $$;
+
+create function savefile.input_many(
+  p_spaces text[], p_sessions text[], p_actors text[], p_keys text[], p_types text[], p_vs integer[], p_subjects text[], p_payloads text[], p_definitions text[]
+) returns table (n integer, status text, seq bigint, head bigint)
+language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+begin
+  for i in 1 .. cardinality(p_spaces) loop
+    n := i; seq := null; head := null;
+    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    else
+      select r.status, r.seq, r.head into status, seq, head
+      from savefile.input(p_spaces[i], p_sessions[i], p_actors[i], p_keys[i], p_types[i], p_vs[i], p_subjects[i], p_payloads[i], p_definitions[i]) r;
+    end if;
+    return next;
+  end loop;
+end $$;
+
+-- p_counts: how many of the events, which stand one after the other, are of each append.
+create function savefile.append_many(
+  p_spaces text[], p_sessions text[], p_epochs bigint[], p_heads bigint[], p_counts integer[], p_states text[], p_dues bigint[],
+  p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[]
+) returns table (n integer, status text, head bigint, seqs bigint[])
+language plpgsql security definer set search_path = pg_catalog, savefile, pg_temp as $$
+declare
+  a integer := 1; z integer;
+begin
+  for i in 1 .. cardinality(p_spaces) loop
+    n := i; head := null; seqs := null; z := a + p_counts[i] - 1;
+    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    else
+      select r.status, r.head, r.seqs into status, head, seqs
+      from savefile.append(p_spaces[i], p_sessions[i], p_epochs[i], p_heads[i],
+        p_types[a:z], p_vs[a:z], p_subjects[a:z], p_tools[a:z], p_payloads[a:z], p_drafts[a:z], p_states[i], p_dues[i]) r;
+    end if;
+    a := z + 1;
+    return next;
+  end loop;
+end $$;
+
+revoke all on function savefile.is_busy(text, text) from public;
+revoke all on function savefile.input_many(text[], text[], text[], text[], text[], integer[], text[], text[], text[]) from public;
+grant execute on function savefile.input_many(text[], text[], text[], text[], text[], integer[], text[], text[], text[]) to savefile_writer;
+revoke all on function savefile.append_many(text[], text[], bigint[], bigint[], integer[], text[], bigint[], text[], integer[], text[], text[], text[], text[]) from public;
+grant execute on function savefile.append_many(text[], text[], bigint[], bigint[], integer[], text[], bigint[], text[], integer[], text[], text[], text[], text[]) to savefile_writer;
