@@ -324,6 +324,33 @@ drop trigger custody on savefile.sessions;
 create trigger custody before update on savefile.sessions for each row execute function savefile.refuse_to_extend();
 alter table savefile.sessions enable always trigger custody;
 
+-- As in 000019.sql, and: each row by its key, with or without statistics (as 000018.sql has it).
+create or replace function savefile.refuse_clear_rows() returns trigger language plpgsql as $$
+declare
+  clear text;
+begin
+  if tg_table_name = 'snapshots' then
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
+    where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.state, 'UTF8')) limit 1;
+  elsif tg_table_name = 'draft_deltas' then
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
+    where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.body, 'UTF8')) limit 1;
+  else
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
+    cross join lateral (select z.media_type, z.content from savefile.blobs z where z.space_id = n.space_id and z.hash = n.hash offset 0) b
+    where x.kid is not null and (b.media_type <> 'application/vnd.savefile.sealed' or substring(b.content from 1 for 4) <> '\x53464501'::bytea)
+      -- What it inherits from a parent in clear is what it is.
+      and not exists (
+        select from savefile.lineage l join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = n.hash
+        where l.space_id = n.space_id and l.session_id = n.session_id and l.src <> n.session_id) limit 1;
+  end if;
+  if clear is not null then perform savefile.refuse_clear(clear); end if;
+  return null;
+end $$;
+
 -- Appends of many sessions in one transaction, for one process: the cost of a statement and of a commit is shared. A session whose row
 -- somebody else has at this moment is left out (`busy`), so that nobody waits for two rows; the caller then comes with that one alone.
 create function savefile.is_busy(p_space text, p_session text) returns boolean language plpgsql as $$

@@ -2165,14 +2165,17 @@ declare
   clear text;
 begin
   if tg_table_name = 'snapshots' then
-    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
     where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.state, 'UTF8')) limit 1;
   elsif tg_table_name = 'draft_deltas' then
-    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
     where x.kid is not null and x.kid is distinct from savefile.sealed_kid(convert_to(n.body, 'UTF8')) limit 1;
   else
-    select x.session_id into clear from added n join savefile.sessions x on x.space_id = n.space_id and x.session_id = n.session_id
-    join savefile.blobs b on b.space_id = n.space_id and b.hash = n.hash
+    select x.session_id into clear from added n
+    cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
+    cross join lateral (select z.media_type, z.content from savefile.blobs z where z.space_id = n.space_id and z.hash = n.hash offset 0) b
     where x.kid is not null and (b.media_type <> 'application/vnd.savefile.sealed' or substring(b.content from 1 for 4) <> '\x53464501'::bytea)
       -- What it inherits from a parent in clear is what it is.
       and not exists (
