@@ -94,7 +94,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   }
   const rows = token === undefined ? pool : withToken(pool, token)
   // NOTIFY says a session's id to every login that listens: whoever has only a token polls.
-  const log = createClientLog(rows, { vault: createVault(rows, keyring), listen: listen && token === undefined, byToken: token !== undefined })
+  const log = createClientLog(rows, {
+    vault: createVault(rows, keyring),
+    listen: listen && token === undefined,
+    byToken: token !== undefined,
+  })
   const temporal = lazyTemporal(addresses.temporal)
   const { taskQueue } = addresses.temporal
   return createClient({

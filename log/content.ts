@@ -60,7 +60,9 @@ function cleaned(value: unknown): unknown {
   if (typeof value === 'string') return normaliseText(value).text
   if (Array.isArray(value)) return value.map(cleaned)
   if (typeof value !== 'object' || value === null) return value
-  const copy = Object.fromEntries(Object.entries(value).map(([key, inner]) => [normaliseText(key).text, cleaned(inner)]))
+  const copy = Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [normaliseText(key).text, cleaned(inner)]),
+  )
   const { type, text, normalised } = value as { type?: unknown; text?: unknown; normalised?: unknown }
   if (type === 'text' && typeof text === 'string') {
     const count = normaliseText(text).normalised

@@ -26,7 +26,19 @@ export interface EventRow {
   hash: string
 }
 
-export const toEvent = ({ seq, session_id, type, v, at, actor, key, kid, payload, prev_hash, hash }: EventRow): StoredEvent => ({
+export const toEvent = ({
+  seq,
+  session_id,
+  type,
+  v,
+  at,
+  actor,
+  key,
+  kid,
+  payload,
+  prev_hash,
+  hash,
+}: EventRow): StoredEvent => ({
   seq,
   session: session_id,
   type,

@@ -21,7 +21,9 @@ export async function verify(
   // What is appended from here on is not looked at: the log may grow meanwhile, and is none the worse.
   const end = await extentOf(pool, ref)
   if (!end)
-    throw new SavefileError('session_not_found', `There is no session ${ref.session} in space ${ref.space}.`, { ...ref })
+    throw new SavefileError('session_not_found', `There is no session ${ref.session} in space ${ref.space}.`, {
+      ...ref,
+    })
   const legality = deep ? createLegality() : null
   const anchored = createAnchorCheck(anchors)
   let src = ''

@@ -58,7 +58,10 @@ async function acrossForks(database: BenchDatabase, client: ClientLog, { quick, 
     ['deep', deep],
   ] as const)
     await client.sharing.grant(ref, BY, { grant, principal: 'reader', rights: ['read'], forks: false })
-  const member = createClientLog(withToken(createPool(database.memberUrl, { max: 1 }), token), { listen: false, byToken: true })
+  const member = createClientLog(withToken(createPool(database.memberUrl, { max: 1 }), token), {
+    listen: false,
+    byToken: true,
+  })
   const read = async (ref: SessionRef, client: ClientLog): Promise<number> => {
     const start = performance.now()
     const events = await client.read(ref, { limit: EVENTS })

@@ -33,7 +33,9 @@ afterEach(async () => {
 })
 
 function run(...args: string[]) {
-  const child = spawn(process.execPath, [...builtArgs('dev/scripted-model/main'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...builtArgs('dev/scripted-model/main'), ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   children.push(child)
   const output = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk) => (output.stdout += String(chunk)))

@@ -30,7 +30,10 @@ export function search({ kind, name }: Search): Searched {
   return searched(explore(makeModel({ ...scope, mayWait: true, mustInterrupt: false }), { seconds: 1 }))
 }
 
-function searched({ found, cut }: ReturnType<typeof explore<ReturnType<ReturnType<typeof makeModel>['init']>>>): Searched {
+function searched({
+  found,
+  cut,
+}: ReturnType<typeof explore<ReturnType<ReturnType<typeof makeModel>['init']>>>): Searched {
   return {
     told: found.map((f) => [f.what, ...f.names, ...logText(f.world)].join('\n')),
     what: found.map((f) => f.what),
