@@ -29,7 +29,7 @@ const MAY = {
 const law = Object.entries(MAY).map(([from, may]) => ({
   name: `${from}-imports-only-${['itself', ...may].join('-')}`,
   severity: 'error',
-  from: { path: `^${from}/` },
+  from: { path: `^${from}/`, ...(from === 'client' ? { pathNot: '^client/connect[.]ts$' } : {}) },
   to: { path: `^(${FOLDERS.filter((f) => f !== from && !may.includes(f)).join('|')})/` },
 }))
 
@@ -37,6 +37,14 @@ const law = Object.entries(MAY).map(([from, may]) => ({
 module.exports = {
   forbidden: [
     ...law,
+    {
+      name: 'connect-wires-the-log-and-the-encoder',
+      comment:
+        'client.context shows what would be sent: the pure half of the providers, without keys or SDKs (docs/decisions).',
+      severity: 'error',
+      from: { path: '^client/connect[.]ts$' },
+      to: { path: '^(providers/(?!encode[.]ts$)|tools/|workflows/|activities/|workers/|cli/|dev/)' },
+    },
     {
       name: 'cli-wires-nothing',
       comment:

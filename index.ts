@@ -18,8 +18,11 @@ export type {
   WaitOptions,
 } from './client/types'
 export type { Attachment, Content } from './client/content'
+export type { Context, ContextOptions } from './client/context'
 export type { LogEvent, UnknownEvent } from './client/log-events'
+export type { DroppedKind, Migrated, MigrateRequest, MigrationReport } from './client/migrate'
 export type { PendingApproval } from './client/approvals'
+export type { ContextPart } from './client/token-estimates'
 export type { DiffSide, FamilyMember, SessionDiff } from './client/family'
 export type { GrantOptions, Granted, NewToken, SharingClient } from './client/sharing'
 export type { TurnEnd } from './client/turn-watch'

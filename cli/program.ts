@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { exitCodesAfter, type Cli } from './cli'
 import { addBundleCommands } from './commands/bundles'
 import { addCompactionCommands } from './commands/compaction'
+import { addContextCommands } from './commands/context'
 import { addDev } from './commands/dev'
 import { addDoctor } from './commands/doctor'
 import { addFamilyCommands } from './commands/family'
@@ -42,6 +43,7 @@ export function createProgram(cli: Cli, version: string): Command {
   addInputCommands(program, cli)
   addFamilyCommands(program, cli)
   addCompactionCommands(program, cli)
+  addContextCommands(program, cli)
   addReadCommands(program, cli)
   addBundleCommands(program, cli)
   addProofCommands(program, cli)

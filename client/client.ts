@@ -4,6 +4,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { parseDefinition, type Definition, type DefinitionInput } from '../contract/definition'
+import type { RequestEncoder } from '../contract/encoder'
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
 import { MAX_PAYLOAD_BYTES } from '../contract/limits'
@@ -17,9 +18,11 @@ import { createBundles } from './bundles'
 import { createExports } from './exports'
 import { toBlocks, type Content } from './content'
 import { summarised, type CompactionParts } from './compaction'
+import { contextOf, type ContextOptions } from './context'
 import { diffOf, familyOf } from './family'
 import { forkSession } from './fork'
 import { toLogEvent, type LogEvent } from './log-events'
+import { migrate, type MigrateRequest } from './migrate'
 import type { Nudged } from './nudge'
 import { definitionNotFound, notEncrypted, refusal, sessionExists, sessionNotFound } from './refusals'
 import { createSharing } from './sharing'
@@ -42,6 +45,7 @@ import { existingFolder } from './work-folder'
 export interface ClientParts {
   log: ClientLog
   nudge(ref: SessionRef): Promise<Nudged>
+  encoder: RequestEncoder
   space: string
   /** `user:<principal>`. */
   actor: string
@@ -58,7 +62,7 @@ const CANDIDATES = 6
 const PAGE = 500
 
 export function createClient(parts: ClientParts): Client {
-  const { log, nudge, space, actor, tools = [], encrypted = false, disconnect } = parts
+  const { log, nudge, encoder, space, actor, tools = [], encrypted = false, disconnect } = parts
   const by = { actor }
   const ref = (session: string): SessionRef => {
     // What cannot be an id is not looked up, so that a file name or a sentence gets an answer that helps.
@@ -217,6 +221,31 @@ export function createClient(parts: ClientParts): Client {
     return awaitTurn(source, session, seq, options)
   }
 
+  async function changeDefinition(
+    session: string,
+    definition: DefinitionInput | string,
+    options: { why?: string; key?: string } = {},
+  ) {
+    const { definition: from } = await info(session)
+    const next = await stored(definition)
+    if (next === from) return { definition: next, changed: [], seq: null }
+    const [before, after] = await Promise.all([log.definition(space, from), log.definition(space, next)])
+    const changed = changedFields(before, after)
+    const why = options.why === undefined ? {} : { why: options.why }
+    const payload = { definition: next, from, changed, ...why }
+    const { seq } = await input(session, options.key ?? randomUUID(), { type: 'definition_changed', payload })
+    return { definition: next, changed, seq }
+  }
+
+  async function fork(parent: string, request: ForkRequest = {}): Promise<SessionInfo> {
+    const child = ref(await newSession(request.session))
+    const at = request.at ?? (await info(parent)).head
+    await forkSession({ log, by, tools }, ref(parent), child, at, request)
+    await nudge(child) // the fork may have inherited something to do
+    return info(child.session)
+  }
+
+  const context = { log, encoder, space, info }
   const compaction: CompactionParts = {
     log,
     by,
@@ -243,6 +272,8 @@ export function createClient(parts: ClientParts): Client {
     resolve,
     send,
     awaitTurn: wait,
+    changeDefinition,
+    fork,
     disconnect,
     ...createSharing({ log: log.sharing, space, actor, ref, exists: info }),
 
@@ -304,29 +335,6 @@ export function createClient(parts: ClientParts): Client {
       )
     },
 
-    async changeDefinition(
-      session: string,
-      definition: DefinitionInput | string,
-      options: { why?: string; key?: string } = {},
-    ) {
-      const { definition: from } = await info(session)
-      const next = await stored(definition)
-      if (next === from) return { definition: next, changed: [], seq: null }
-      const [before, after] = await Promise.all([log.definition(space, from), log.definition(space, next)])
-      const changed = changedFields(before, after)
-      const why = options.why === undefined ? {} : { why: options.why }
-      const payload = { definition: next, from, changed, ...why }
-      const { seq } = await input(session, options.key ?? randomUUID(), { type: 'definition_changed', payload })
-      return { definition: next, changed, seq }
-    },
-
-    async fork(parent: string, request: ForkRequest = {}): Promise<SessionInfo> {
-      const child = ref(await newSession(request.session))
-      const at = request.at ?? (await info(parent)).head
-      await forkSession({ log, by, tools }, ref(parent), child, at, request)
-      await nudge(child) // the fork may have inherited something to do
-      return info(child.session)
-    },
     async checkpoint(session: string, request: CheckpointRequest = {}) {
       const payload = await summarised(compaction, ref(session), request)
       const { seq } = await input(session, randomUUID(), { type: 'checkpoint_made', payload })
@@ -352,6 +360,9 @@ export function createClient(parts: ClientParts): Client {
       if (status === 'definition_not_found') throw definitionNotFound(definition)
       return info(child.session)
     },
+    context: (session: string, options?: ContextOptions) => contextOf(context, session, options),
+    migrate: (session: string, request: MigrateRequest) =>
+      migrate({ ...context, changeDefinition, fork }, session, request),
     family: (session: string) => familyOf(log, ref(session)),
     diff: (a: string, b: string) => diffOf(log, ref(a), ref(b)),
 

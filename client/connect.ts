@@ -5,6 +5,7 @@ import {
   defaultGrpcRetryOptions,
   makeGrpcRetryInterceptor,
 } from '@temporalio/client'
+import type { ProviderName } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
 import type { Keyring } from '../contract/keys'
@@ -16,6 +17,7 @@ import { createPool, tokenRefused } from '../log/pool'
 import { whoSpeaks } from '../log/sharing'
 import { withToken } from '../log/token-pool'
 import { createVault } from '../log/vault'
+import { createEncoder } from '../providers/encode'
 import { findAddresses, type TemporalSettings } from './addresses'
 import { createClient } from './client'
 import { nudge } from './nudge'
@@ -104,6 +106,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   return createClient({
     log,
     nudge: (ref) => nudge(temporal, ref, { taskQueue }),
+    encoder: createEncoder(platformsOf(process.env)),
     space: who.space,
     encrypted,
     actor: `user:${who.principal}`,
@@ -113,6 +116,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
       await temporal.connection.close()
     },
   })
+}
+
+/** Where the requests of a worker with this environment go: hosts only, nothing is sent from here. */
+function platformsOf(env: Readonly<Record<string, string | undefined>>): Partial<Record<ProviderName, string>> {
+  const host = (url: string | undefined): string | undefined =>
+    url && URL.canParse(url) ? new URL(url).hostname : undefined
+  const [anthropic, openai] = [host(env.ANTHROPIC_BASE_URL), host(env.OPENAI_BASE_URL)]
+  return {
+    ...(anthropic ? { anthropic } : {}),
+    ...(openai ? { 'openai-chat': openai, 'openai-responses': openai } : {}),
+  }
 }
 
 /** Who the database says the token speaks for. With a login that could do without, it would prove nothing: refused. */

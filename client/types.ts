@@ -20,8 +20,10 @@ import type { AuditEntry } from './audit'
 import type { ExportOptions } from './bundles'
 import type { Content } from './content'
 import type { ExportAsOptions } from './exports'
+import type { Context, ContextOptions } from './context'
 import type { FamilyMember, SessionDiff } from './family'
 import type { LogEvent } from './log-events'
+import type { Migrated, MigrateRequest } from './migrate'
 import type { SharingClient } from './sharing'
 import type { TranscriptFile, TranscriptImported, TranscriptOptions } from './transcripts'
 import type { TurnEnd } from './turn-watch'
@@ -224,6 +226,17 @@ export interface Client extends SharingClient {
    * @throws `summary_failed` (and nothing was changed), `session_not_found`, `session_closed`, `invalid_input` (no turn has ended), `timeout`
    */
   checkpoint(session: string, request?: CheckpointRequest): Promise<{ seq: number; lo: number; hi: number }>
+  /**
+   * The session goes on with another model (docs/views.md), at its next call; with `fork` a fork of it does, with `dryRun` nobody. The report
+   * says what the new provider is not sent, or sent otherwise.
+   * @throws `session_not_found`, `session_closed`, `invalid_input`, `invalid_definition`, `definition_not_found`, with `fork` what `fork` throws
+   */
+  migrate(session: string, request: MigrateRequest): Promise<Migrated>
+  /**
+   * What a model was sent for an answer, byte for byte, or would be sent behind any other event: here, or `as` another provider.
+   * @throws `session_not_found`, `invalid_input` (no such event, no such model), `newer_worker_needed`, `key_missing`, `key_destroyed`
+   */
+  context(session: string, options?: ContextOptions): Promise<Context>
   /** The session that all its relations were forked from, with every fork below it. @throws `session_not_found` */
   family(session: string): Promise<FamilyMember>
   /** Where two sessions part: `read` from the event after `shared`. @throws `session_not_found` */

@@ -23,6 +23,8 @@ export const Manifest = z.strictObject({
   dropped: z.array(z.strictObject({ seq: Seq, what: z.string(), why: z.string() })),
   /** sha256 of the request body, hex. */
   requestHash: z.string(),
+  /** The host that it went to. */
+  platform: z.string().optional(),
   /** Which of the definition's fallback models was asked, from 1; absent: its own model. */
   fallback: z.int().positive().optional(),
   /** Answers up to this seq went without their replay, because a provider refused it. */

@@ -3,6 +3,7 @@ import { createPublicKey, webcrypto } from 'node:crypto'
 import { readAnchors } from '../../client/anchors'
 import { verifyBundle } from '../../client/bundles'
 import { createClient } from '../../client/client'
+import { createEncoder } from '../../providers/encode'
 import type { Anchor } from '../../contract/ports'
 import { anchorKeyName, newAnchorKey } from '../../log/anchors'
 import { answer, openLog, say, turnFinished, ANN, IDLE, type TestLog } from '../log/support'
@@ -16,6 +17,7 @@ afterAll(() => log.close())
 
 const client = () =>
   createClient({
+    encoder: createEncoder(),
     log: log.client,
     nudge: () => Promise.resolve({ nudged: true }),
     space: 'default',

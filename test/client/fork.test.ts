@@ -4,6 +4,7 @@ import { lstat, mkdir, mkdtemp, readFile, readdir, readlink, rm, symlink, writeF
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '../../client/client'
+import { createEncoder } from '../../providers/encode'
 import { copyFolder } from '../../client/fork-folder'
 import { sharedUpTo } from '../../client/family'
 import type { Client } from '../../client/types'
@@ -27,6 +28,7 @@ const db: Tool = {
 beforeAll(async () => {
   log = await openLog()
   client = createClient({
+    encoder: createEncoder(),
     log: log.client,
     nudge: (ref) => Promise.resolve(void nudged.push(ref.session)).then(() => ({ nudged: true })),
     space: 'default',

@@ -1,6 +1,7 @@
 /** Views: in view order, and only ever longer (L9, L10). */
 import fc from 'fast-check'
 import type { KnownEvent, Payload } from '../../contract/events'
+import type { View } from '../../contract/ports'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
 import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../../providers/view'
@@ -162,6 +163,11 @@ test('a manifest repeats nothing that an earlier one under the same definition s
   expect(newlyDropped(dropped, manifest(0, []), { ...next, definition: `sha256:${'1'.repeat(64)}` })).toEqual(dropped)
 })
 
+function then(state: State, event: KnownEvent): State {
+  const reduced = reduce(state, event)
+  return reduced.ok ? reduced.state : state
+}
+
 const choices = fc.array(fc.noBias(fc.nat(100_000)), { minLength: 30, maxLength: 120 })
 
 test('L10: in any legal history each request extends the one before, entry by entry', () => {
@@ -208,6 +214,52 @@ test.each([
     expect(pairs).toBeGreaterThan(150)
   },
 )
+
+test('L9: a view that goes on from the one before is what all the events give anew, and its entries are the same objects', () => {
+  let reused = 0
+  fc.assert(
+    fc.property(choices, fc.nat(1000), (list, n) => {
+      const { events } = randomSession(list)
+      let before: View | undefined
+      for (let length = 1 + (n % 5); length <= events.length; length += 1 + ((n + length) % 4)) {
+        const log = events.slice(0, length)
+        const saw = unseenByModel(log.reduce<State>((state, e) => then(state, e), emptyState))
+        const view = buildView(log, DEFINITION, saw)
+        expect(view).toEqual(buildView(structuredClone(log), DEFINITION, saw))
+        reused += view.entries.filter((entry, i) => entry === before?.entries[i]).length
+        before = view
+      }
+      // Another log that begins with the same events is not taken for it.
+      const other = events.filter((_, i) => i !== Math.floor(events.length / 2))
+      expect(buildView(other, DEFINITION)).toEqual(buildView(structuredClone(other), DEFINITION))
+      const allReadOnly = { ...DEFINITION, tools: DEFINITION.tools.map((tool) => ({ ...tool, readOnly: true })) }
+      expect(buildView(events, allReadOnly)).toEqual(buildView(structuredClone(events), allReadOnly))
+    }),
+    { numRuns: 100 },
+  )
+  expect(reused).toBeGreaterThan(1000)
+})
+
+test('the view stays below the cut at which its provider refused its own replay, whoever else has answered since', () => {
+  const cut = (seq: number, prev: number, replayCut: number | undefined, provider = 'anthropic'): KnownEvent => {
+    const made = answered(seq, prev, [seq - 1], [{ type: 'text', text: 'x' }])
+    if (made.type !== 'model_answered') throw new Error('it is an answer')
+    const more = replayCut === undefined ? {} : { replayCut }
+    return { ...made, payload: { ...made.payload, provider, manifest: { ...made.payload.manifest, ...more } } }
+  }
+  const log = [
+    message(1, 'a'),
+    cut(2, 0, undefined),
+    message(3, 'b'),
+    cut(4, 2, 2),
+    message(5, 'c'),
+    cut(6, 4, undefined, 'openai-chat'),
+  ]
+  expect(buildView(log.slice(0, 3), DEFINITION).replayCut).toBeUndefined()
+  expect(buildView(log, DEFINITION).replayCut).toBe(2)
+  const chat = { ...DEFINITION, model: { ...DEFINITION.model, provider: 'openai-chat' as const } }
+  expect(buildView(log, chat).replayCut).toBeUndefined()
+})
 
 describe('a fork', () => {
   const forked = (seq: number, more: Partial<Payload<'forked'>> = {}): KnownEvent =>
