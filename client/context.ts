@@ -62,7 +62,7 @@ export async function contextOf(deps: ContextDeps, session: string, options: Con
     })
   const request = await requestAt(log, ref, at)
   const definition = await log.definition(space, request.definition)
-  const asked = modelOf(definition, request.made?.manifest)
+  const asked = modelOf(definition, request)
   const model = otherModel(asked, as, request.events, session)
   const view = viewAt(encoder, request, { ...definition, model })
   const { platform, body, dropped } = await encoded(deps, ref, request, model, view, options.platform)

@@ -3,6 +3,7 @@ import type { Definition, ModelSpec } from '../contract/definition'
 import type { RequestEncoder } from '../contract/encoder'
 import { SavefileError } from '../contract/errors'
 import { parseEvent, type KnownEvent, type Manifest } from '../contract/events'
+import { modelAsked } from '../contract/fallbacks'
 import type { SessionRef } from '../contract/ids'
 import type { ClientLog, View } from '../contract/ports'
 import { reduce } from '../contract/reduce'
@@ -72,9 +73,10 @@ function unreadable(
   )
 }
 
-/** The model that was asked: the definition's own, or one of its fallbacks. */
-export function modelOf({ model, fallbacks }: Definition, manifest: Manifest | undefined): ModelSpec {
-  return fallbacks?.models[(manifest?.fallback ?? 0) - 1] ?? model
+/** The model that was asked, or would be: the definition's own, or one of its fallbacks. */
+export function modelOf(definition: Definition, { made, state }: RequestAt): ModelSpec {
+  if (!made) return modelAsked(definition, state).model
+  return definition.fallbacks?.models[(made.manifest.fallback ?? 0) - 1] ?? definition.model
 }
 
 export function viewAt(encoder: RequestEncoder, request: RequestAt, definition: Definition): View {
