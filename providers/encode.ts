@@ -7,6 +7,7 @@ import type { RequestEncoder } from '../contract/encoder'
 import type { ModelRequest } from '../contract/ports'
 import { encodeMessages } from './anthropic/request'
 import { encodeChat } from './openai-chat/request'
+import { encodeResponse } from './openai-responses/request'
 import { createRawJson, type RawJson } from './raw-json'
 import { VIEW_VERSION, buildView } from './view'
 
@@ -38,6 +39,6 @@ function paramsOf(request: ModelRequest, platform: string, raw: RawJson) {
     case 'openai-chat':
       return encodeChat(request, platform, raw)
     case 'openai-responses':
-      throw new Error('openai-responses')
+      return encodeResponse(request, platform, raw)
   }
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { createClient } from '../../client/client'
+import { createEncoder } from '../../providers/encode'
 import type { Client } from '../../client/types'
 import type { TranscriptFile, TranscriptImported, TranscriptOptions } from '../../client/transcripts'
 import { parseEvent, type KnownEvent } from '../../contract/events'
@@ -54,6 +55,7 @@ export async function openDesk(principal = 'ann'): Promise<Desk> {
 
 export function clientOver(log: TestLog, principal: string): Client {
   return createClient({
+    encoder: createEncoder(),
     log: log.client,
     nudge: () => Promise.resolve({ nudged: false, why: 'nobody is there' }),
     space: 'default',
