@@ -51,7 +51,7 @@ export interface FinishedStep {
  * `own`: the activity is this step's, so that its cancellation is meant for it.
  */
 export async function withStep<T>(
-  deps: StepDeps,
+  deps: Omit<StepDeps, 'log'> & { log: Pick<ExecutorLog, 'claimDraft'> },
   input: StepInput,
   { safe, own }: { safe: boolean; own: boolean },
   work: (held: HeldStep) => Promise<T>,

@@ -6,15 +6,15 @@ import { isSafe, toolNamed, type ToolSpec } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
-import type { DeltaSink, Tool, ToolContext, ToolResult } from '../contract/ports'
+import type { DeltaSink, ExecutorLog, Tool, ToolContext, ToolResult } from '../contract/ports'
 import { TOOL_ATTEMPTS_IN_ALL } from '../contract/timing'
 import { emptyState, type CallState, type State } from '../contract/state'
 import { tryAgain, withStep, type FinishedStep, type HeldStep, type StepDeps } from './claim-step'
 import { fold, type CachedState, type Lru } from './session-cache'
 
-export interface ExecuteToolDeps extends StepDeps {
-  /** Shared with `advance`. */
-  states: Lru<CachedState>
+/** What it takes to run a call that is claimed. */
+export interface RunDeps {
+  log: Pick<ExecutorLog, 'releaseDraft'>
   tools: ReadonlyMap<string, Tool>
   deltas: DeltaSink
   /** Runs a tool under its timeout; never throws for what is the tool's fault. */
@@ -23,9 +23,14 @@ export interface ExecuteToolDeps extends StepDeps {
   now(): number
 }
 
-interface Found {
-  call: CallState
-  spec: ToolSpec
+export interface ExecuteToolDeps extends StepDeps, Omit<RunDeps, 'log'> {
+  /** Shared with `advance`. */
+  states: Lru<CachedState>
+}
+
+export interface Found {
+  call: Pick<CallState, 'id' | 'args' | 'idempotencyKey'>
+  spec: Pick<ToolSpec, 'name' | 'timeoutMs' | 'readOnly' | 'idempotent'>
   workFolder: string | null
 }
 
@@ -57,29 +62,40 @@ export function createExecuteTool(deps: ExecuteToolDeps): ExecuteTool {
     if (step.kind !== 'tool') throw new SavefileError('invalid_input', `${input.step} is not a tool step.`)
     const found = await find(input, step.call)
     if (!found) return null
-    return withStep(deps, input, { safe: isSafe(found.spec), own }, async (held) => {
-      if (held.claim.attempts.length >= TOOL_ATTEMPTS_IN_ALL) {
-        const text = 'Given up: each time it was run, its process ended before it did.'
-        return held.finish(finished(found, { outcome: 'error', code: 'gave_up', blocks: [{ type: 'text', text }] }, 0))
-      }
-      const startedAt = deps.now()
-      const result = await run(deps, input, held, found)
-      if (held.why() !== null) await deps.deltas.flush()
-      if (held.why() === 'shutdown' && isSafe(found.spec) && result.outcome === 'cancelled') {
-        await deps.log.releaseDraft(input.ref, input.step, held.token, 'cut_off')
-        throw tryAgain('shutdown')
-      }
-      const ms = Math.max(0, Math.round((deps.now() - startedAt) / 1000))
-      return held.finish(finished(found, result, ms))
-    })
+    const write: ToolContext['writeBlob'] = (bytes, mediaType) => deps.log.writeBlob(input.ref, bytes, mediaType)
+    return withStep(deps, input, { safe: isSafe(found.spec), own }, (held) => runHeld(deps, input, held, found, write))
   }
 }
 
+/** Runs a claimed call, and leaves its result in its draft. */
+export async function runHeld(
+  deps: RunDeps,
+  input: StepInput,
+  held: HeldStep,
+  found: Found,
+  writeBlob: ToolContext['writeBlob'],
+): Promise<FinishedStep | null> {
+  if (held.claim.attempts.length >= TOOL_ATTEMPTS_IN_ALL) {
+    const text = 'Given up: each time it was run, its process ended before it did.'
+    return held.finish(finished(found, { outcome: 'error', code: 'gave_up', blocks: [{ type: 'text', text }] }, 0))
+  }
+  const startedAt = deps.now()
+  const result = await run(deps, input, held, found, writeBlob)
+  if (held.why() !== null) await deps.deltas.flush()
+  if (held.why() === 'shutdown' && isSafe(found.spec) && result.outcome === 'cancelled') {
+    await deps.log.releaseDraft(input.ref, input.step, held.token, 'cut_off')
+    throw tryAgain('shutdown')
+  }
+  const ms = Math.max(0, Math.round((deps.now() - startedAt) / 1000))
+  return held.finish(finished(found, result, ms))
+}
+
 function run(
-  deps: ExecuteToolDeps,
+  deps: RunDeps,
   { ref, step }: StepInput,
   { token, signal }: HeldStep,
   { call, spec, workFolder }: Found,
+  writeBlob: ToolContext['writeBlob'],
 ): Promise<ToolResult> {
   const tool = deps.tools.get(spec.name)
   if (!tool) {
@@ -94,7 +110,7 @@ function run(
     signal,
     workFolder,
     onOutput: (body) => deps.deltas.add({ ref, step, token, n: n++, kind: 'output', body }),
-    writeBlob: (bytes, mediaType) => deps.log.writeBlob(ref, bytes, mediaType),
+    writeBlob,
   })
 }
 

@@ -545,6 +545,33 @@ export interface SharingLog {
   revokeToken(space: string, id: string): Promise<boolean>
 }
 
+/** A call that a queue's host has claimed: all that it takes to run it. */
+export interface QueuedCall {
+  tool: string
+  args: string
+  idempotencyKey: string | null
+  timeoutMs: number
+  workFolder: string | null
+  /** Its definition says that it may be run again. */
+  safe: boolean
+}
+
+/** The log as a queue's host has it, whose database login sees the calls of its own queue and nothing else (docs/sharing.md). */
+export interface QueueLog extends Pick<ExecutorLog, 'beat' | 'finishDraft' | 'releaseDraft'> {
+  /** `call_not_found`: there is none, or it is of another queue than the login's. */
+  claimCall(
+    ref: SessionRef,
+    epoch: number,
+    step: string,
+    token: string,
+  ): Promise<
+    | { claim: Extract<DraftClaim, { status: 'claimed' }>; call: QueuedCall }
+    | { claim: Exclude<DraftClaim, { status: 'claimed' }> | { status: 'call_not_found' } }
+  >
+  /** @throws SavefileError `stale_claim` where the call is not held by this token any more */
+  writeBlob(ref: SessionRef, step: string, token: string, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
+}
+
 /** What the reconciler reads. */
 export interface DueLog {
   /** Sessions that are overdue and silent, at most `limit`; their `due_at` moves on by `againMs`, `stalls` counts how often without progress. */

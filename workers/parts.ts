@@ -22,22 +22,25 @@ import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../prov
 import { runTool } from '../tools/run-tool'
 import type { ProviderKeys } from './settings'
 
-export interface Parts {
+export interface ToolParts {
   /** The Temporal cluster that this process works for; it may change under a running worker. */
   cluster: string
-  activities(profile: Profile): SessionActivities
   /** For a queue of tools: a result is ended here, and what follows from it is run where the session's own tools are. */
   toolActivities(profile: Profile): Pick<SessionActivities, 'executeTool'>
   close(): Promise<void>
 }
 
+export interface Parts extends ToolParts {
+  activities(profile: Profile): SessionActivities
+}
+
 /** States are small, a few KB each. */
 const CACHED_STATES = 10_000
 /** A silent executor is one that has missed three beats. */
-const BEATS_PER_TTL = 4
+export const BEATS_PER_TTL = 4
 
 /** Microseconds since 1970. */
-const now = (): number => Math.round((performance.timeOrigin + performance.now()) * 1000)
+export const now = (): number => Math.round((performance.timeOrigin + performance.now()) * 1000)
 
 export function createParts(
   pool: Pool,

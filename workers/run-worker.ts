@@ -5,17 +5,21 @@
 import { hostname } from 'node:os'
 import { Client, Connection } from '@temporalio/client'
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker'
+import type { Pool } from 'pg'
 import { reconcileOnce } from '../activities/reconcile'
 import { nudge } from '../client/nudge'
 import type { ReconcileActivities } from '../contract/activities'
+import { SavefileError } from '../contract/errors'
 import type { DueLog } from '../contract/ports'
 import { createDueLog } from '../log/due'
 import { openKeyring } from '../log/keyring'
 import { checkSchema } from '../log/migrate'
 import { createPool } from '../log/pool'
+import { isQueueLogin } from '../log/queue-log'
 import { FAILURE_CONVERTER, workflowSource } from './bundle'
 import { clusterId, ensureSchedule, ensureSearchAttributes, terminateStuck } from './control'
-import { createParts, type Parts } from './parts'
+import { createParts, type Parts, type ToolParts } from './parts'
+import { createQueueParts } from './queue-parts'
 import type { WorkerSettings } from './settings'
 
 /** How often the schedule and the cluster's identity are looked at, at least: a Temporal that lost its data is set up again within this. */
@@ -53,8 +57,7 @@ async function work(
   const pool = createPool(settings.databaseUrl, { max: settings.maxConnections })
   try {
     await checkSchema(pool)
-    const keyring = await openKeyring(settings.keys)
-    const parts = createParts(pool, settings.ttlMs, settings.providers, settings.prices, keyring, settings.tools, warn)
+    const parts = await partsOf(settings, pool, warn)
     const due = createDueLog(pool, { ttlMs: settings.ttlMs })
     try {
       while (!stop.aborted) {
@@ -71,11 +74,26 @@ async function work(
   }
 }
 
+/** @throws SavefileError `setup_failed` where the login serves a queue of tools, and this worker is not to. */
+async function partsOf(
+  { ttlMs, providers, prices, keys, tools, toolsOnly }: WorkerSettings,
+  pool: Pool,
+  warn: (what: string, error: unknown) => void,
+): Promise<Parts | ToolParts> {
+  if (!(await isQueueLogin(pool)))
+    return createParts(pool, ttlMs, providers, prices, await openKeyring(keys), tools, warn)
+  if (toolsOnly) return createQueueParts(pool, ttlMs, tools, warn)
+  throw new SavefileError(
+    'setup_failed',
+    'This database login serves a queue of tools, and advances no session. Say which queue with --tool-queue, or use a login in savefile_writer.',
+  )
+}
+
 /** One connection's life. */
 async function serve(
   settings: WorkerSettings,
   stop: AbortSignal,
-  parts: Parts,
+  parts: Parts | ToolParts,
   due: DueLog,
   tellReady: () => void,
   warn: (what: string, error: unknown) => void,
@@ -96,12 +114,13 @@ async function serve(
     const worker = await Worker.create({
       ...workerOptions(settings),
       connection,
-      activities: settings.toolsOnly
-        ? parts.toolActivities(settings.profile)
-        : {
-            ...parts.activities({ ...settings.profile, searchAttributes }),
-            ...reconcileActivities(settings, due, client),
-          },
+      activities:
+        'activities' in parts && !settings.toolsOnly
+          ? {
+              ...parts.activities({ ...settings.profile, searchAttributes }),
+              ...reconcileActivities(settings, due, client),
+            }
+          : parts.toolActivities(settings.profile),
     })
     const ensureMs = Math.min(ENSURE_MS, settings.reconcileEveryMs)
     const timer = setInterval(() => void ensure().catch((error: unknown) => warn('Temporal', error)), ensureMs)

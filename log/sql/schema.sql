@@ -991,7 +991,7 @@ begin
 end $function$
 -- grants savefile_executor=X
 
-CREATE OR REPLACE FUNCTION savefile.executor_claim(p_space text, p_session text, p_epoch bigint, p_call text, p_token text, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint, OUT tool text, OUT args text, OUT idempotency_key text, OUT timeout_ms bigint, OUT work_folder text)
+CREATE OR REPLACE FUNCTION savefile.executor_claim(p_space text, p_session text, p_epoch bigint, p_call text, p_token text, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint, OUT tool text, OUT args text, OUT idempotency_key text, OUT timeout_ms bigint, OUT work_folder text, OUT safe boolean)
  RETURNS record
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1003,9 +1003,9 @@ begin
   select * into c from savefile.queue_call(p_space, p_session, p_call);
   if c.started is null then status := 'call_not_found'; return; end if;
   if savefile.lineage_seq(p_space, p_session, 'x:result:' || p_call) is not null then status := 'finished'; return; end if;
+  safe := coalesce((c.tool ->> 'readOnly')::boolean, false) or coalesce((c.tool ->> 'idempotent')::boolean, false);
   select d.status, d.attempt, d.attempts, d.retry_us into status, attempt, attempts, retry_us
-  from savefile.claim_draft(p_space, p_session, p_epoch, 'tool@' || p_call, p_token,
-    coalesce((c.tool ->> 'readOnly')::boolean, false) or coalesce((c.tool ->> 'idempotent')::boolean, false), p_ttl) d;
+  from savefile.claim_draft(p_space, p_session, p_epoch, 'tool@' || p_call, p_token, safe, p_ttl) d;
   if status <> 'claimed' then return; end if;
   tool := c.tool ->> 'name';
   args := coalesce((

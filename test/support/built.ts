@@ -23,6 +23,8 @@ const CODE = [
   'dev',
   'test/explorer',
 ]
+/** `kitchen-tools`: a user's own, for a worker to load. */
+const FILES = ['index', 'worker', 'test/e2e/kitchen-tools']
 const SWC: Options = {
   jsc: { parser: { syntax: 'typescript' }, target: 'es2023' },
   // Names its exports for `await import()`, as tsc does.
@@ -47,7 +49,10 @@ export async function build(folder: string): Promise<void> {
   const present = CODE.filter((name) => existsSync(path.join(ROOT, name)))
   await Promise.all([
     ...present.map((name) => compile(path.join(ROOT, name), path.join(dist, name))),
-    ...['index', 'worker'].map((name) => compileFile(path.join(ROOT, `${name}.ts`), path.join(dist, `${name}.js`))),
+    ...FILES.map(async (name) => {
+      await mkdir(path.dirname(path.join(dist, name)), { recursive: true })
+      await compileFile(path.join(ROOT, `${name}.ts`), path.join(dist, `${name}.js`))
+    }),
   ])
   for (const assets of ['log/sql', 'dev/scripts'])
     await cp(path.join(ROOT, assets), path.join(dist, assets), { recursive: true })

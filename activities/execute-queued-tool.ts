@@ -1,0 +1,46 @@
+/**
+ * executeTool on the host of a queue: as executeTool, but all that this process learns of the log is the call that it has claimed. What
+ * follows from the result the session's own worker decides.
+ */
+import type { StepInput } from '../contract/activities'
+import type { ExecutorLog, QueueLog } from '../contract/ports'
+import { tryAgain, withStep, type StepDeps } from './claim-step'
+import { runHeld, type Found, type RunDeps } from './execute-tool'
+
+export interface ExecuteQueuedToolDeps extends Omit<StepDeps, 'log'>, Omit<RunDeps, 'log'> {
+  log: QueueLog
+  warn(what: string, error: unknown): void
+}
+
+/** Until somebody has mended which login serves which queue. */
+const NOT_OURS_MS = 10_000
+
+export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: StepInput) => Promise<null> {
+  return async (input) => {
+    const { ref, step } = input
+    let found: Found | undefined
+    const claimDraft: ExecutorLog['claimDraft'] = async (ref, epoch, step, { token }) => {
+      const claimed = await deps.log.claimCall(ref, epoch, step, token)
+      const { claim } = claimed
+      if (claim.status === 'call_not_found') {
+        deps.warn(step, new Error('this login does not serve the queue of the call: see savefile.set_queue_login'))
+        throw tryAgain('call_not_found', NOT_OURS_MS)
+      }
+      if ('call' in claimed) {
+        const { tool, args, idempotencyKey, timeoutMs, workFolder, safe } = claimed.call
+        const id = step.slice('tool@'.length)
+        const spec = { name: tool, timeoutMs, readOnly: safe, idempotent: safe }
+        found = { call: { id, args, idempotencyKey }, spec, workFolder }
+      }
+      return claim
+    }
+    // Whether it is safe to repeat is the database's to say.
+    await withStep({ ...deps, log: { claimDraft } }, input, { safe: false, own: true }, async (held) => {
+      if (!found) return null
+      return runHeld(deps, input, held, found, (bytes, mediaType) =>
+        deps.log.writeBlob(ref, step, held.token, bytes, mediaType),
+      )
+    })
+    return null
+  }
+}
