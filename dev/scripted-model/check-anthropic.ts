@@ -4,36 +4,19 @@
  * that the vendor took passes here.
  */
 import { thinkingProblem, type ThinkingOptions } from './check-anthropic-thinking'
+import { messagesProblem, TOOL_NAME } from './check-anthropic-messages'
+import { isOpen } from './check-schema'
 import { claudeFamily } from './families'
 import { isRecord, list, records, str, type Json } from './json'
 
-const ID = /^[a-zA-Z0-9_-]+$/
-const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/
-/** Block types of the SDK's ContentBlockParam and its beta, by the role whose they are. */
-const USER_BLOCKS = new Set([
-  'text',
-  'image',
-  'document',
-  'search_result',
-  'tool_result',
-  'container_upload',
-  'tool_addition',
-  'tool_removal',
-])
-const ASSISTANT_BLOCKS = new Set([
-  'text',
-  'thinking',
-  'redacted_thinking',
-  'tool_use',
-  'server_tool_use',
-  'mcp_tool_use',
-  'mcp_tool_result',
-  'mcp_tool_listing',
-  'compaction',
-  'fallback',
-  'container_upload',
-])
-const SERVER_RESULT = /_tool_result$/
+/** Of MessageCreateParamsBase, of its beta, and the sampling that older versions take. */
+const PARAMETERS = new Set(
+  (
+    'max_tokens messages model cache_control container diagnostics inference_geo metadata output_config service_tier speed stop_sequences ' +
+    'stream system thinking tool_choice tools context_management mcp_servers fallbacks thread temperature top_p top_k'
+  ).split(' '),
+)
+const CACHE_MARKS = 4
 
 export interface AnthropicOptions extends ThinkingOptions {
   /** The header `anthropic-version`. */
@@ -46,12 +29,16 @@ export function anthropicProblem(body: Json, options: AnthropicOptions): string 
     parametersProblem(body, options.version) ??
     familyProblem(body) ??
     toolsProblem(body) ??
+    choiceProblem(body) ??
+    cacheProblem(body) ??
     messagesProblem(body) ??
     thinkingProblem(body, options)
   )
 }
 
 function parametersProblem(body: Json, version: string): string | null {
+  const extra = Object.keys(body).find((key) => !PARAMETERS.has(key))
+  if (extra !== undefined) return `${extra}: Extra inputs are not permitted`
   if (version === '') return 'anthropic-version: header is required'
   if (str(body.model) === '') return 'model: Field required'
   if (body.max_tokens === undefined) return 'max_tokens: Field required'
@@ -67,7 +54,10 @@ function parametersProblem(body: Json, version: string): string | null {
   if (typeof budget === 'number' && body.max_tokens <= budget)
     return '`max_tokens` must be greater than `thinking.budget_tokens`'
   const forced = isRecord(body.tool_choice) && (body.tool_choice.type === 'any' || body.tool_choice.type === 'tool')
-  if (forced && budget !== undefined) return 'Thinking may not be enabled when tool_choice forces tool use.'
+  const thinks = isRecord(body.thinking) && ['enabled', 'adaptive'].includes(str(body.thinking.type))
+  if (forced && thinks) return 'Thinking may not be enabled when tool_choice forces tool use.'
+  if (list(body.stop_sequences).some((text) => str(text).trim() === ''))
+    return 'stop_sequences: each stop sequence must contain non-whitespace'
   if (Array.isArray(body.system) && records(body.system).some((block) => block.type === 'text' && block.text === ''))
     return 'system: text content blocks must be non-empty'
   return null
@@ -107,139 +97,55 @@ function toolsProblem(body: Json): string | null {
     const choice = ['oneOf', 'allOf', 'anyOf'].find((key) => schema[key] !== undefined)
     if (choice)
       return `tools.${i}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level`
+    if (tool.strict === true && isOpen(schema)) return `tools.${i}.custom.input_schema: ${CLOSED}`
   }
   return null
 }
 
-function messagesProblem(body: Json): string | null {
-  const messages = list(body.messages)
-  let before: { role: string; calls: string[] } = { role: '', calls: [] }
-  for (const [i, message] of messages.entries()) {
-    if (!isRecord(message)) return `messages.${i}: Input should be an object`
-    const role = str(message.role)
-    const problem =
-      roleProblem(message, role, i) ??
-      alternationProblem(before.role, role) ??
-      contentProblem(message.content, role, i, i === messages.length - 1) ??
-      pairingProblem(before.calls, message, role, i)
-    if (problem) return problem
-    before = {
-      role,
-      calls: records(message.content).flatMap((b) =>
-        role === 'assistant' && b.type === 'tool_use' ? [str(b.id)] : [],
-      ),
-    }
-  }
-  if (before.calls.length > 0) return unanswered(messages.length - 1, before.calls)
-  const last = messages.at(-1)
-  if (isRecord(last) && last.role === 'assistant' && !records(last.content).some((b) => b.type === 'server_tool_use'))
-    return 'This model does not support assistant message prefill. The conversation must end with a user message.'
-  return null
-}
+/** Structured output and strict tools (platform.claude.com/docs, structured outputs). */
+const CLOSED = "For 'object' type, 'additionalProperties' must be explicitly set to false"
 
-function roleProblem(message: Json, role: string, i: number): string | null {
-  if (!['user', 'assistant', 'system'].includes(role))
-    return `messages.${i}.role: Input should be 'user', 'assistant' or 'system'`
-  const extra = Object.keys(message).find((key) => key !== 'role' && key !== 'content')
-  return extra === undefined ? null : `messages.${i}.${extra}: Extra inputs are not permitted`
+function choiceProblem(body: Json): string | null {
+  const format = isRecord(body.output_config) && isRecord(body.output_config.format) ? body.output_config.format : {}
+  if (format.type === 'json_schema' && isOpen(format.schema)) return `output_config.format.schema: ${CLOSED}`
+  if (!isRecord(body.tool_choice)) return null
+  if (list(body.tools).length === 0) return 'tool_choice: tool_choice may only be specified while providing tools'
+  const { type, name } = body.tool_choice
+  return type === 'tool' && !records(body.tools).some((tool) => tool.name === name)
+    ? `Tool '${str(name)}' not found in provided tools`
+    : null
 }
 
 /**
- * Stricter than the vendor: its SDK types say that consecutive turns of one role are combined into one. A view that alternates is right
- * everywhere (other hosts of the same models insist on it), so one that does not is refused here.
+ * Reported: griffinmartin/opencode-claude-auth 121, tghamm/Anthropic.SDK 50 (at most four), and that longer lives come first, in the order
+ * tools, system, messages.
  */
-function alternationProblem(before: string, role: string): string | null {
-  if (before !== role || role === 'system') return null
-  return `messages: roles must alternate between "user" and "assistant", but found multiple "${role}" roles in a row`
-}
-
-function contentProblem(content: unknown, role: string, i: number, last: boolean): string | null {
-  if (content === undefined || content === null) return `messages.${i}.content: Field required`
-  const empty = typeof content === 'string' ? content === '' : list(content).length === 0
-  if (empty && !(last && role === 'assistant'))
-    return `messages.${i}: all messages must have non-empty content except for the optional final assistant message`
-  if (typeof content === 'string')
-    return content.trim() === '' ? 'messages: text content blocks must contain non-whitespace text' : null
-  if (!Array.isArray(content)) return `messages.${i}.content: Input should be a valid list`
-  const ids = new Set<string>()
-  for (const [j, block] of content.entries()) {
-    const at = `messages.${i}.content.${j}`
-    if (!isRecord(block)) return `${at}: Input should be an object`
-    const problem = blockProblem(block, role, at)
-    if (problem) return problem
-    if (block.type === 'tool_use' && ids.has(str(block.id))) return `${at}: \`tool_use\` ids must be unique`
-    if (block.type === 'tool_use') ids.add(str(block.id))
-  }
-  // A blank block beside others was recorded as accepted.
-  const blank = content.every((block) => isRecord(block) && block.type === 'text' && str(block.text).trim() === '')
-  return blank ? 'messages: text content blocks must contain non-whitespace text' : null
-}
-
-function blockProblem(block: Json, role: string, at: string): string | null {
-  const type = str(block.type)
-  const known =
-    role === 'user'
-      ? USER_BLOCKS.has(type)
-      : role === 'system'
-        ? type === 'text' || type.startsWith('tool_')
-        : ASSISTANT_BLOCKS.has(type) || SERVER_RESULT.test(type)
-  if (!known)
-    return `${at}: Input tag '${type}' found using 'type' does not match any of the expected tags for role '${role}'`
-  switch (type) {
-    case 'text':
-      if (typeof block.text !== 'string') return `${at}.text.text: Field required`
-      if (role === 'user' && list(block.citations).length > 0)
-        return `${at}.text.citations: Extra inputs are not permitted`
-      return block.text === '' ? 'messages: text content blocks must be non-empty' : null
-    case 'thinking':
-      if (typeof block.thinking !== 'string') return `${at}.thinking.thinking: Field required`
-      return str(block.signature) === '' ? `${at}.thinking.signature: Field required` : null
-    case 'redacted_thinking':
-      return str(block.data) === '' ? `${at}.redacted_thinking.data: Field required` : null
-    case 'tool_use':
-      if (!ID.test(str(block.id))) return `${at}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'`
-      if (!TOOL_NAME.test(str(block.name)))
-        return `${at}.tool_use.name: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'`
-      return isRecord(block.input) ? null : `${at}.tool_use.input: Input should be a valid dictionary`
-    case 'tool_result':
-      return resultProblem(block, at)
-    default:
-      return null
-  }
-}
-
-function resultProblem(block: Json, at: string): string | null {
-  if (!ID.test(str(block.tool_use_id)))
-    return `${at}.tool_result.tool_use_id: String should match pattern '^[a-zA-Z0-9_-]+$'`
-  for (const [k, part] of records(block.content).entries()) {
-    if (part.type === 'text' && part.text === '') return 'messages: text content blocks must be non-empty'
-    if (block.is_error === true && part.type !== 'text')
-      return `${at}.tool_result.content.${k}: all content must be type "text" if \`is_error\` is true`
-  }
+function cacheProblem(body: Json): string | null {
+  const blocks = [
+    ...marked(body.tools, 'tools'),
+    ...marked(body.system, 'system'),
+    ...records(body.messages).flatMap((message, i) => marked(message.content, `messages.${i}.content`)),
+  ]
+  const automatic = body.cache_control == null ? 0 : 1
+  if (blocks.length + automatic > CACHE_MARKS)
+    return `A maximum of ${CACHE_MARKS} blocks with cache_control may be provided. Found ${blocks.length + automatic}.`
+  const empty = blocks.find(({ block }) => block.type === 'text' && block.text === '')
+  if (empty) return `${empty.at}: cache_control cannot be set for empty text blocks`
+  const lives = blocks.map(({ block }) => (isRecord(block.cache_control) ? (block.cache_control.ttl ?? '5m') : '5m'))
+  const late = lives.findIndex((life, i) => life === '1h' && lives.slice(0, i).includes('5m'))
+  if (late >= 0)
+    return (
+      `${blocks[late]?.at}.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. ` +
+      'Note that blocks are processed in the following order: `tools`, `system`, `messages`.'
+    )
   return null
 }
 
-/** Results stand first in the message right after their calls: one for each call, and none without. */
-function pairingProblem(calls: string[], message: Json, role: string, i: number): string | null {
-  const blocks = records(message.content)
-  const results = role === 'user' ? blocks.filter((b) => b.type === 'tool_result').map((b) => str(b.tool_use_id)) : []
-  const orphan = results.find((id) => !calls.includes(id))
-  if (orphan !== undefined)
-    return (
-      `messages.${i}.content.${blocks.findIndex((b) => b.tool_use_id === orphan)}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${orphan}. ` +
-      'Each `tool_result` block must have a corresponding `tool_use` block in the previous message.'
-    )
-  const twice = results.find((id, k) => results.indexOf(id) !== k)
-  if (twice !== undefined)
-    return `messages.${i}: each tool_use must have a single result. Found multiple \`tool_result\` blocks with id: ${twice}`
-  const first = blocks.slice(0, results.length).filter((b) => b.type === 'tool_result').length
-  const missing = calls.filter((id) => first < results.length || !results.includes(id))
-  return missing.length > 0 ? unanswered(i - 1, missing) : null
-}
-
-function unanswered(i: number, ids: string[]): string {
-  return (
-    `messages.${i}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${ids.join(', ')}. ` +
-    'Each `tool_use` block must have a corresponding `tool_result` block in the next message.'
-  )
+/** Blocks with a cache mark, those in tool results too. */
+function marked(blocks: unknown, at: string): { at: string; block: Json }[] {
+  return list(blocks).flatMap((block, i) => {
+    if (!isRecord(block)) return []
+    const inner = block.type === 'tool_result' ? marked(block.content, `${at}.${i}.tool_result.content`) : []
+    return block.cache_control == null ? inner : [...inner, { at: `${at}.${i}`, block }]
+  })
 }

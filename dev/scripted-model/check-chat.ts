@@ -3,35 +3,49 @@
  * errors and PITFALLS.md; where compatible servers are stricter (vLLM reads arguments as JSON, templates want an object), theirs count,
  * because an adapter has to serve those too.
  */
-import type { CheckOptions } from './check-options'
+import { hostOf, hostProblem } from './check-chat-host'
+import { messagesProblem } from './check-chat-messages'
+import type { CheckOptions, Compat } from './check-options'
 import { effortProblem } from './check-responses'
+import { isObjectRoot, ROOT_RULE, strictProblem } from './check-schema'
 import { isReasoningModel } from './families'
 import { isRecord, list, records, str, type Json } from './json'
-import { emptyArray, nameProblem, problem, tooLong, wrongType, type OpenAIProblem } from './openai-problem'
+import { emptyArray, nameProblem, problem, unknown, wrongType, type OpenAIProblem } from './openai-problem'
 
-const CALL_ID_CHARS = 40
-/** `reasoning_content` and `reasoning` are what compatible servers want back. */
-const FIELDS: Record<string, string[]> = {
-  system: ['content', 'name'],
-  developer: ['content', 'name'],
-  user: ['content', 'name'],
-  assistant: ['content', 'name', 'refusal', 'audio', 'function_call', 'tool_calls', 'reasoning_content', 'reasoning'],
-  tool: ['content', 'tool_call_id'],
-}
-const PARTS: Record<string, string[]> = {
-  system: ['text'],
-  developer: ['text'],
-  user: ['text', 'image_url', 'file'],
-  assistant: ['text', 'refusal'],
-  tool: ['text'],
-}
+/** Of ChatCompletionCreateParamsBase. */
+const PARAMETERS = new Set(
+  (
+    'messages model audio frequency_penalty function_call functions logit_bias logprobs max_completion_tokens max_tokens metadata modalities ' +
+    'moderation n parallel_tool_calls prediction presence_penalty prompt_cache_key prompt_cache_options prompt_cache_retention ' +
+    'reasoning_effort response_format safety_identifier seed service_tier stop store stream stream_options temperature tool_choice tools ' +
+    'top_logprobs top_p user verbosity web_search_options'
+  ).split(' '),
+)
+/** What compatible servers take besides (their documentation): vLLM, llama.cpp, Ollama, DeepSeek, OpenRouter, Mistral. */
+const OTHERS = new Set(
+  (
+    'top_k min_p repetition_penalty chat_template_kwargs guided_json structured_outputs include_reasoning cache_prompt id_slot grammar ' +
+    'json_schema n_predict options format keep_alive think thinking reasoning provider models transforms usage plugins route safe_prompt ' +
+    'random_seed prompt_mode'
+  ).split(' '),
+)
 
 /** What is wrong with a request body, or null. */
-export function chatProblem(body: Json, _options: CheckOptions = {}): OpenAIProblem | null {
-  return parametersProblem(body) ?? modelProblem(body) ?? toolsProblem(body) ?? messagesProblem(list(body.messages))
+export function chatProblem(body: Json, options: CheckOptions = {}): OpenAIProblem | null {
+  const host = hostOf(body, options.compat)
+  return (
+    parametersProblem(body, host) ??
+    modelProblem(body) ??
+    toolsProblem(body, host) ??
+    formatProblem(body, host) ??
+    messagesProblem(list(body.messages)) ??
+    hostProblem(body, host)
+  )
 }
 
-function parametersProblem(body: Json): OpenAIProblem | null {
+function parametersProblem(body: Json, host: Compat | undefined): OpenAIProblem | null {
+  const extra = Object.keys(body).find((key) => !PARAMETERS.has(key) && (host === 'openai' || !OTHERS.has(key)))
+  if (extra !== undefined) return unknown(extra)
   if (str(body.model) === '') return problem('you must provide a model parameter')
   if (body.messages === undefined)
     return problem("Missing required parameter: 'messages'.", 'messages', 'missing_required_parameter')
@@ -73,7 +87,29 @@ function modelProblem(body: Json): OpenAIProblem | null {
   return effortProblem(body.reasoning_effort, model, 'reasoning_effort')
 }
 
-function toolsProblem(body: Json): OpenAIProblem | null {
+function formatProblem(body: Json, host: Compat | undefined): OpenAIProblem | null {
+  const format = isRecord(body.response_format) ? body.response_format : {}
+  if (format.type === 'json_schema') {
+    const asked = isRecord(format.json_schema) ? format.json_schema : {}
+    const named = nameProblem(asked.name, 'response_format.json_schema.name')
+    if (named) return named
+    const broken = asked.strict === true && closes(host) ? strictProblem(asked.schema ?? {}) : null
+    if (broken) return problem(`Invalid schema for response_format '${str(asked.name)}': ${broken}`, 'response_format')
+  }
+  if (format.type === 'json_object' && closes(host) && !/json/i.test(JSON.stringify(body.messages)))
+    return problem(
+      "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+      'messages',
+    )
+  return null
+}
+
+/** OpenAI holds a strict schema to its rules; others take the flag and do what they can. */
+function closes(host: Compat | undefined): boolean {
+  return host === undefined || host === 'openai'
+}
+
+function toolsProblem(body: Json, host: Compat | undefined): OpenAIProblem | null {
   if (Array.isArray(body.tools) && body.tools.length === 0) return emptyArray('tools')
   for (const [i, tool] of records(body.tools).entries()) {
     if (!isRecord(tool.function))
@@ -84,137 +120,18 @@ function toolsProblem(body: Json): OpenAIProblem | null {
       )
     const named = nameProblem(tool.function.name, `tools[${i}].function.name`)
     if (named) return named
-    const { parameters } = tool.function
-    const type = isRecord(parameters) ? parameters.type : parameters === undefined ? 'object' : null
-    const choice =
-      isRecord(parameters) && ['oneOf', 'anyOf', 'allOf', 'enum', 'not'].some((key) => parameters[key] !== undefined)
-    if (type !== 'object' || choice)
+    const { parameters, strict } = tool.function
+    const broken = !isObjectRoot(parameters)
+      ? ROOT_RULE
+      : strict === true && closes(host)
+        ? strictProblem(parameters ?? {})
+        : null
+    if (broken)
       return problem(
-        `Invalid schema for function '${str(tool.function.name)}': schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.`,
+        `Invalid schema for function '${str(tool.function.name)}': ${broken}`,
         `tools[${i}].function.parameters`,
         'invalid_function_parameters',
       )
   }
   return null
-}
-
-function messagesProblem(messages: unknown[]): OpenAIProblem | null {
-  /** Ids of calls that wait for their tool messages, and where the assistant message stands. */
-  let open: string[] = []
-  let answer: string[] = []
-  for (const [i, message] of messages.entries()) {
-    if (!isRecord(message)) return wrongType(`messages[${i}]`, 'an object', message)
-    const role = str(message.role)
-    if (open.length > 0 && role !== 'tool') return unanswered(open, i)
-    const found = messageProblem(message, role, i)
-    if (found) return found
-    if (role === 'tool') {
-      const id = str(message.tool_call_id)
-      if (!answer.includes(id)) return orphan(i)
-      if (!open.includes(id))
-        return problem(
-          `Invalid parameter: 'tool_call_id' of '${id}' has already been answered.`,
-          `messages.[${i}].tool_call_id`,
-        )
-      open = open.filter((other) => other !== id)
-    } else {
-      answer = records(message.tool_calls).map((call) => str(call.id))
-      open = answer
-    }
-  }
-  return open.length > 0 ? unanswered(open, messages.length) : null
-}
-
-function messageProblem(message: Json, role: string, i: number): OpenAIProblem | null {
-  const fields = FIELDS[role]
-  if (!fields)
-    return problem(
-      `Invalid value: '${role}'. Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'.`,
-      `messages[${i}].role`,
-      'invalid_value',
-    )
-  const extra = Object.keys(message).find((key) => key !== 'role' && !fields.includes(key))
-  if (extra !== undefined)
-    return problem(`Unknown parameter: 'messages[${i}].${extra}'.`, `messages[${i}].${extra}`, 'unknown_parameter')
-  return contentProblem(message, role, i) ?? callsProblem(message.tool_calls, i)
-}
-
-function contentProblem(message: Json, role: string, i: number): OpenAIProblem | null {
-  const { content } = message
-  if (content === null || content === undefined) {
-    if (role === 'assistant' && (message.tool_calls !== undefined || typeof message.refusal === 'string')) return null
-    return problem(`Invalid value for 'content': expected a string, got null.`, `messages.[${i}].content`)
-  }
-  if (typeof content === 'string') return null
-  if (!Array.isArray(content))
-    return wrongType(`messages[${i}].content`, 'one of a string or array of objects', content)
-  if (content.length === 0) return emptyArray(`messages[${i}].content`)
-  for (const part of records(content)) {
-    const type = str(part.type)
-    if (role === 'tool' && type === 'image_url')
-      return problem(
-        `Invalid 'messages[${i}]'. Image URLs are only allowed for messages with role 'user', but this message with role 'tool' contains an image URL.`,
-        `messages[${i}]`,
-        'invalid_value',
-      )
-    if (!PARTS[role]?.includes(type))
-      return problem(
-        role === 'user'
-          ? `Invalid 'messages[${i}]'. Content blocks are expected to be either text or image_url type.`
-          : `Invalid value: '${type}'. Supported values are: ${(PARTS[role] ?? []).map((known) => `'${known}'`).join(' and ')}.`,
-        `messages[${i}]`,
-        'invalid_value',
-      )
-  }
-  return null
-}
-
-function callsProblem(calls: unknown, i: number): OpenAIProblem | null {
-  if (calls === undefined || calls === null) return null
-  if (!Array.isArray(calls)) return wrongType(`messages[${i}].tool_calls`, 'an array of objects', calls)
-  if (calls.length === 0) return emptyArray(`messages[${i}].tool_calls`)
-  const ids = new Set<string>()
-  for (const [j, call] of records(calls).entries()) {
-    const at = `messages[${i}].tool_calls[${j}]`
-    const id = str(call.id)
-    if (id === '') return problem(`Missing required parameter: '${at}.id'.`, `${at}.id`, 'missing_required_parameter')
-    if (id.length > CALL_ID_CHARS) return tooLong(`${at}.id`, id, CALL_ID_CHARS)
-    if (ids.has(id))
-      return problem(`Duplicate value for 'tool_call_id' of '${id}' in message[${i}].`, `messages.[${i}].tool_calls`)
-    ids.add(id)
-    const fn = isRecord(call.function) ? call.function : {}
-    const named = nameProblem(fn.name, `${at}.function.name`)
-    if (named) return named
-    if (typeof fn.arguments !== 'string') return wrongType(`${at}.function.arguments`, 'a string', fn.arguments)
-    if (!isObjectJson(fn.arguments))
-      return problem(
-        `Invalid '${at}.function.arguments': expected the JSON text of an object.`,
-        `${at}.function.arguments`,
-        'invalid_value',
-      )
-  }
-  return null
-}
-
-function isObjectJson(text: string): boolean {
-  try {
-    return isRecord(JSON.parse(text))
-  } catch (error) {
-    if (error instanceof SyntaxError) return false
-    throw error
-  }
-}
-
-function unanswered(ids: string[], i: number): OpenAIProblem {
-  const message =
-    "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. " +
-    `The following tool_call_ids did not have response messages: ${ids.join(', ')}`
-  return problem(message, `messages.[${i}].role`)
-}
-
-function orphan(i: number): OpenAIProblem {
-  return problem(
-    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
-    `messages.[${i}].role`,
-  )
 }

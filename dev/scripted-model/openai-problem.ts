@@ -4,9 +4,11 @@ import { typeName } from './json'
 export interface OpenAIProblem {
   message: string
   param: string | null
-  code: string | null
+  code: string | number | null
   /** 400 where absent. */
   status?: number
+  /** `invalid_request_error` where absent; compatible servers have others. */
+  type?: string
 }
 
 export function problem(message: string, param: string | null = null, code: string | null = null): OpenAIProblem {

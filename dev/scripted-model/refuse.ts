@@ -9,7 +9,6 @@ import type { Api } from './conversation'
 import { isRecord, type Json } from './json'
 import type { OpenAIProblem } from './openai-problem'
 import { anthropicError } from './wire-anthropic'
-import { chatError } from './wire-chat'
 import { CONTEXT_EXCEEDED } from './wire-responses'
 import { errorBody } from './wires'
 
@@ -66,8 +65,8 @@ function anthropicRefusal(body: Json, headers: IncomingHttpHeaders, options: Che
 
 function openaiRefusal(found: OpenAIProblem | null): Refusal | null {
   if (!found) return null
-  const { status = 400, message, param, code } = found
-  return { status, body: chatError(status, message, param, code) }
+  const { status = 400, type = 'invalid_request_error', message, param, code } = found
+  return { status, body: { error: { message, type, param, code } } }
 }
 
 /** Reported words of each vendor. */

@@ -136,6 +136,117 @@ describe('Anthropic', () => {
     else expect(found).toMatch(problem)
   })
 
+  const cached = (n: number, ttl?: string) =>
+    Array.from({ length: n }, () => ({
+      type: 'text',
+      text: 'x',
+      cache_control: { type: 'ephemeral', ...(ttl ? { ttl } : {}) },
+    }))
+  const adaptive = { thinking: { type: 'adaptive' } }
+  const json = (schema: object) => ({ output_config: { format: { type: 'json_schema', schema } } })
+  const named = (model: string, rest: object) => body([hi], { model, max_tokens: 4096, ...rest })
+  const effort = (level: string) => ({ output_config: { effort: level } })
+  const budget = { thinking: { type: 'enabled', budget_tokens: 1024 } }
+
+  it.each<[string, Json, string | RegExp, Json]>([
+    ['an unknown parameter', body([hi], { n: 1 }), 'n: Extra inputs are not permitted', body([hi], { speed: 'fast' })],
+    [
+      'an unknown field on a block',
+      body([results({ type: 'text', text: 'x', parsed: 1 })]),
+      'messages.0.content.0.text.parsed: Extra inputs are not permitted',
+      body([results({ type: 'text', text: 'x', cache_control: null })]),
+    ],
+    [
+      'more than four cache marks',
+      body([results(...cached(3))], { system: cached(2) }),
+      'A maximum of 4 blocks with cache_control may be provided. Found 5.',
+      body([results(...cached(2))], { system: cached(2) }),
+    ],
+    [
+      'a fifth cache mark in a tool result',
+      body([hi, assistant(use()), results(result('c1', { content: cached(3) }))], { system: cached(2) }),
+      /^A maximum of 4 blocks/,
+      body([hi, assistant(use()), results(result('c1', { content: cached(2) }))], { system: cached(2) }),
+    ],
+    [
+      'a long life after a short one',
+      body([results(...cached(1, '1h'))], { system: cached(1, '5m') }),
+      /a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block/,
+      body([results(...cached(1, '5m'))], { system: cached(1, '1h') }),
+    ],
+    [
+      'a blank stop sequence',
+      body([hi], { stop_sequences: [' '] }),
+      /must contain non-whitespace/,
+      body([hi], { stop_sequences: ['.'] }),
+    ],
+    [
+      'a tool choice without tools',
+      body([hi], { tool_choice: { type: 'auto' } }),
+      /may only be specified while providing tools/,
+      body([hi], { tool_choice: { type: 'auto' }, tools: [tool()] }),
+    ],
+    [
+      'a tool choice that is not there',
+      body([hi], { tool_choice: { type: 'tool', name: 'u' }, tools: [tool()] }),
+      "Tool 'u' not found in provided tools",
+      body([hi], { tool_choice: { type: 'tool', name: 't' }, tools: [tool()] }),
+    ],
+    [
+      'forced tool choice with adaptive thinking',
+      body([hi], { ...adaptive, tool_choice: { type: 'any' }, tools: [tool()] }),
+      /Thinking may not be enabled/,
+      body([hi], { ...adaptive, tool_choice: { type: 'auto' }, tools: [tool()] }),
+    ],
+    [
+      'an open schema of the answer',
+      body([hi], json({ type: 'object', properties: {} })),
+      /^output_config\.format\.schema: For 'object' type, 'additionalProperties' must be/,
+      body([hi], json({ type: 'object', properties: {}, additionalProperties: false })),
+    ],
+    [
+      'an open schema of a strict tool',
+      body([hi], { tools: [tool({ strict: true })] }),
+      /'additionalProperties' must be explicitly set to false/,
+      body([hi], { tools: [tool({ strict: true, input_schema: { type: 'object', additionalProperties: false } })] }),
+    ],
+    [
+      'an effort that the family does not have',
+      named('claude-opus-4-6', effort('xhigh')),
+      "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.",
+      named('claude-opus-4-7', effort('xhigh')),
+    ],
+    [
+      'an effort where there is none',
+      named('claude-haiku-4-5', effort('low')),
+      'This model does not support the effort parameter.',
+      named('claude-haiku-5-5', effort('low')),
+    ],
+    [
+      'a budget where thinking is adaptive',
+      named('claude-opus-5', budget),
+      /^"thinking\.type\.enabled" is not supported for this model/,
+      named('claude-opus-5', adaptive),
+    ],
+    [
+      'adaptive thinking where there is a budget',
+      named('claude-sonnet-4-5', adaptive),
+      /^"thinking\.type\.adaptive" is not supported/,
+      named('claude-sonnet-4-5', budget),
+    ],
+    [
+      'a system message in mid-conversation on an older model',
+      body([hi, { role: 'system', content: 'x' }], { model: 'claude-sonnet-4-5' }),
+      /^messages: Unexpected role "system"/,
+      body([hi, { role: 'system', content: 'x' }], { model: 'claude-opus-4-8' }),
+    ],
+  ])('refuses %s, and takes its good twin', (_what, request, problem, twin) => {
+    const found = anthropicProblem(request, OPTIONS)
+    if (typeof problem === 'string') expect(found).toBe(problem)
+    else expect(found).toMatch(problem)
+    expect(anthropicProblem(twin, OPTIONS)).toBeNull()
+  })
+
   it.each<[string, Json]>([
     [
       'a tool turn that begins with thinking',

@@ -107,6 +107,152 @@ describe('Chat', () => {
     else expect(found).toMatch(message)
   })
 
+  const closed = { type: 'object', properties: { a: {} }, required: ['a'], additionalProperties: false }
+  const open = { type: 'object', properties: { a: {} } }
+  const schema = (of: object) => ({
+    response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema: of } },
+  })
+  const on = (model: string, rest: object = {}, messages: object[] = [hi]) => body(messages, { model, ...rest })
+  const system = { role: 'system', content: 's' }
+  const developer = { role: 'developer', content: 's' }
+  const image = { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://x/y.png' } }] }
+  const thought = (rest: object) => ({ ...calls(call('aaaaaaaaa')), ...rest })
+  const answered = told('aaaaaaaaa')
+
+  it.each<[string, Json, string | RegExp, Json]>([
+    ['an unknown parameter', body([hi], { input: 1 }), "Unknown parameter: 'input'.", body([hi], { seed: 1 })],
+    [
+      "another server's parameter on OpenAI",
+      on('gpt-5', { top_k: 1 }),
+      "Unknown parameter: 'top_k'.",
+      on('Qwen/Qwen3.5-4B', { top_k: 1 }),
+    ],
+    [
+      'max_tokens on a reasoning model',
+      on('gpt-5', { max_tokens: 9 }),
+      "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+      on('gpt-5', { max_completion_tokens: 9 }),
+    ],
+    [
+      'temperature on a reasoning model',
+      on('o3', { temperature: 1 }),
+      "Unsupported parameter: 'temperature' is not supported with this model.",
+      on('gpt-4o', { temperature: 1 }),
+    ],
+    [
+      'an effort that the model does not have',
+      on('o3', { reasoning_effort: 'minimal' }),
+      /^Unsupported value: 'minimal' is not supported with the 'o3' model/,
+      on('o3', { reasoning_effort: 'low' }),
+    ],
+    [
+      'an open schema in a strict tool',
+      body([hi], fn({ strict: true, parameters: open })),
+      /'additionalProperties' is required to be supplied and to be false/,
+      body([hi], fn({ strict: true, parameters: closed })),
+    ],
+    [
+      'an open schema of the answer',
+      body([hi], schema(open)),
+      /^Invalid schema for response_format 'x'/,
+      body([hi], schema(closed)),
+    ],
+    [
+      'JSON that is not spoken of',
+      body([hi], { response_format: { type: 'json_object' } }),
+      /must contain the word 'json'/,
+      body([user('in JSON')], { response_format: { type: 'json_object' } }),
+    ],
+    [
+      'reasoning sent back to OpenAI',
+      on('gpt-5', {}, [hi, { role: 'assistant', content: 'x', reasoning_content: 'r' }, hi]),
+      "Unknown parameter: 'messages[1].reasoning_content'.",
+      on('deepseek-chat', {}, [hi, { role: 'assistant', content: 'x', reasoning_content: 'r' }, hi]),
+    ],
+    [
+      'a second system message on Qwen',
+      on('Qwen/Qwen3.5-4B', {}, [system, hi, system]),
+      'System message must be at the beginning.',
+      on('Qwen/Qwen3.5-4B', {}, [system, hi]),
+    ],
+    [
+      'a conversation of nobody on Qwen',
+      on('qwen3.5', {}, [system]),
+      'No user query found in messages.',
+      on('qwen3.5', {}, [hi]),
+    ],
+    [
+      'a developer on Qwen',
+      on('qwen3.5', {}, [developer, hi]),
+      'Unexpected message role.',
+      on('gpt-5', {}, [developer, hi]),
+    ],
+    [
+      'a developer on DeepSeek',
+      on('deepseek-chat', {}, [developer, hi]),
+      /messages\[0\]\.role: unknown variant `developer`, expected one of/,
+      on('deepseek-chat', {}, [system, hi]),
+    ],
+    [
+      'an image on DeepSeek',
+      on('deepseek-chat', {}, [image]),
+      /^Failed to deserialize .* messages\[0\]: unknown variant `image_url`, expected `text`/,
+      on('gpt-4o', {}, [image]),
+    ],
+    [
+      'a schema of the answer on DeepSeek',
+      on('deepseek-chat', schema(closed)),
+      'This response_format type is unavailable now',
+      on('deepseek-chat', { response_format: { type: 'json_object' } }),
+    ],
+    [
+      'a tool turn without its reasoning on DeepSeek',
+      on('deepseek-reasoner', {}, [hi, thought({}), answered]),
+      /^Missing `reasoning_content` field in the assistant message at message index 1\./,
+      on('deepseek-reasoner', {}, [hi, thought({ reasoning_content: '' }), answered]),
+    ],
+    [
+      'the same where it is told to think',
+      on('deepseek-chat', { thinking: { type: 'enabled' } }, [hi, thought({}), answered]),
+      /^Missing `reasoning_content`/,
+      on('deepseek-chat', {}, [hi, thought({}), answered]),
+    ],
+    [
+      'an id that is not nine characters on Mistral',
+      on('mistral-large-latest', {}, [hi, calls(call('call_1')), told('call_1')]),
+      'Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9.',
+      on('mistral-large-latest', {}, [hi, thought({}), answered]),
+    ],
+    [
+      'a user after a tool on Mistral',
+      on('mistral-large-latest', {}, [hi, thought({}), answered, hi]),
+      "Unexpected role 'user' after role 'tool'",
+      on('mistral-large-latest', {}, [hi, thought({}), answered, { role: 'assistant', content: 'x' }, hi]),
+    ],
+    [
+      'an answer last on Mistral',
+      on('mistral-large-latest', {}, [hi, { role: 'assistant', content: 'x' }]),
+      /^Expected last role User or Tool/,
+      on('m', {}, [hi, { role: 'assistant', content: 'x' }]),
+    ],
+  ])('refuses %s, and takes its good twin', (_what, request, message, twin) => {
+    const found = chatProblem(request)?.message
+    if (typeof message === 'string') expect(found).toBe(message)
+    else expect(found).toMatch(message)
+    expect(chatProblem(twin)).toBeNull()
+  })
+
+  it('is the server that its address names, or its script', async () => {
+    const server = await serve([], { script: { name: 'x', compat: 'vllm', rules: [] } })
+    const late = { model: 'm', messages: [hi, system] as never }
+    const client = openai(server)
+    expect(await failure(client.chat.completions.create(late))).toMatchObject({ status: 400, type: 'BadRequestError' })
+    client.baseURL = `${server.url}/openrouter/v1`
+    expect((await client.chat.completions.create(late)).object).toBe('chat.completion')
+    client.baseURL = `${server.url}/nobody/v1`
+    expect(await failure(client.chat.completions.create(late))).toMatchObject({ status: 404 })
+  })
+
   it('answers in the vendor shape', async () => {
     const error = await failure(
       openai(await serve([])).chat.completions.create({ model: 'm', messages: [hi, calls(call())] as never }),

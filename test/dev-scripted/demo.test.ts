@@ -11,6 +11,7 @@ import { readFile } from '../../tools/read-file'
 import { searchFiles } from '../../tools/search-files'
 import { writeFile } from '../../tools/write-file'
 import { anthropic, openai } from './support'
+import { misfitOf } from '../support/vendor-validate'
 
 const DEMO = path.join(__dirname, '..', '..', 'dev', 'scripts', 'demo.json')
 const TOOLS = [listFiles, readFile, searchFiles, writeFile]
@@ -19,7 +20,7 @@ const README = '# A library\n\nIt keeps a log in Postgres.\nSecond line.\n'
 let server: ScriptedModel
 let folder: string
 beforeEach(async () => {
-  server = await startScriptedModel({ script: DEMO })
+  server = await startScriptedModel({ script: DEMO, validate: misfitOf })
   folder = mkdtempSync(path.join(tmpdir(), 'demo-'))
   mkdirSync(path.join(folder, 'docs'))
   writeFileSync(path.join(folder, 'README.md'), README)

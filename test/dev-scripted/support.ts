@@ -3,6 +3,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { startScriptedModel, type ScriptedModel, type ScriptedModelOptions } from '../../dev/scripted-model/server'
 import type { ScriptInput } from '../../dev/scripted-model/script'
+import { misfitOf } from '../support/vendor-validate'
 
 const open: ScriptedModel[] = []
 
@@ -10,7 +11,7 @@ export async function serve(
   rules: ScriptInput['rules'],
   options: Partial<ScriptedModelOptions> = {},
 ): Promise<ScriptedModel> {
-  const server = await startScriptedModel({ script: { name: 'of-a-test', rules }, ...options })
+  const server = await startScriptedModel({ script: { name: 'of-a-test', rules }, validate: misfitOf, ...options })
   open.push(server)
   return server
 }

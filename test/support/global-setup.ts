@@ -23,6 +23,7 @@ import { startTemporal } from '../../dev/temporal'
 import { migrate } from '../../log/migrate'
 import { build } from './built'
 import { TEMPLATE, TEST_PASSWORD } from './database'
+import { validatorFolder } from './vendor-schemas'
 
 declare global {
   var savefileTestGuard: ChildProcess | undefined
@@ -36,6 +37,8 @@ async function globalSetup(): Promise<void> {
   // Postgres' own user goes through it to its data.
   chmodSync(folder, 0o711)
   const guard = startGuard(folder)
+  // Only where the SDKs have changed since the last run; test files then find it made.
+  validatorFolder()
   const withTemporal = process.env['SAVEFILE_TEST_NO_TEMPORAL'] !== '1'
   await Promise.all([
     postgres(folder, guard),

@@ -21,6 +21,7 @@ import { keyringOf } from '../../log/keyring'
 import { builtinSpecs } from '../../tools/builtin'
 import { builtArgs } from './built'
 import { createDatabase, type TestDatabase } from './database'
+import { vendorCheck } from './vendor-validate'
 import { scheduleId } from '../../workers/control'
 
 /** How long a fact may take on a loaded machine before a test gives up on it. */
@@ -77,7 +78,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const db = options.db ?? (await createDatabase())
   const temporalAddress = options.temporalAddress ?? process.env['SAVEFILE_TEST_TEMPORAL_ADDRESS'] ?? ''
   const taskQueue = `test-${randomBytes(6).toString('hex')}`
-  const model = await startScriptedModel({ script: options.script })
+  const fit = vendorCheck()
+  const model = await startScriptedModel({ script: options.script, validate: fit.validate })
   const databaseUrl = options.databaseUrl ?? db.writerUrl
   const { ownerKey } = options
   const client = await connect({
@@ -151,6 +153,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       if (options.temporalAddress === undefined) await dropSchedule(temporalAddress, taskQueue)
       await db.drop()
       await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })))
+      if (fit.misfits.length > 0)
+        throw new Error(`requests that do not fit the vendor's schema:\n${fit.misfits.join('\n')}`)
     },
   }
 }
