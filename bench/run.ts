@@ -20,6 +20,7 @@ import { kill } from './scenarios/kill'
 import { live } from './scenarios/live'
 import { longTurn } from './scenarios/long-turn'
 import { many } from './scenarios/many'
+import { parse } from './scenarios/parse'
 import { reading } from './scenarios/reading'
 import { steps } from './scenarios/steps'
 import { wal } from './scenarios/wal'
@@ -45,6 +46,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reading: log(reading),
   followers: log(followers),
   bundle: log(bundle),
+  parse: { on: 'nothing', run: parse },
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 
@@ -71,6 +73,7 @@ async function main(): Promise<void> {
 
 /** On servers of its own: what one scenario leaves in them is not another's. */
 async function play(scenario: Scenario, options: Options, profile: boolean): Promise<Outcome> {
+  if (scenario.on === 'nothing') return scenario.run(options)
   if (scenario.on === 'database') {
     const database = await startDatabaseStack(say)
     return scenario.run(database, options).finally(() => database.close())

@@ -22,8 +22,9 @@ export interface Options {
   say(line: string): void
 }
 
-/** Of the whole, or of the log alone: then nothing but a Postgres is brought up. */
+/** Of the whole, of the log alone (then nothing but a Postgres is brought up), or of this process alone. */
 export type Scenario =
+  | { on: 'nothing'; run: (options: Options) => Promise<Outcome> }
   | { on: 'stack'; run: (stack: Stack, options: Options) => Promise<Outcome> }
   | { on: 'database'; run: (stack: DatabaseStack, options: Options) => Promise<Outcome> }
 

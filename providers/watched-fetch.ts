@@ -39,6 +39,8 @@ export class WatchedCall {
   private timer: NodeJS.Timeout | undefined
   private total: NodeJS.Timeout | undefined
   private limitMs: number
+  /** What the timer was set to. */
+  private timed = 0
 
   constructor(
     private readonly base: Fetch,
@@ -74,35 +76,34 @@ export class WatchedCall {
     const response = await this.base(url, { ...init, body })
     this.heard()
     if (!response.ok || !response.body) return response
+    if (this.limits.whole) this.firstByteMs = Math.round(performance.now() - this.startedAt)
     this.began = true
     const contentType = response.headers.get('content-type') ?? ''
     if ((this.limits.whole ? /^text\/html\b/ : /^(?:text\/html|application\/json)\b/).test(contentType)) {
       this.page = { contentType, body: (await response.text()).slice(0, PAGE_CHARS) }
       throw new Error(`not an answer: ${contentType}`)
     }
-    const { status, statusText, headers } = response
-    return new Response(this.listening(response.body), { status, statusText, headers })
+    if (this.limits.whole) return response
+    // The SDKs read any iterable: a second stream around the first would cost as much as their parsing.
+    const heard: AsyncIterable<Uint8Array> = this.listening(response.body)
+    return Object.defineProperty(response, 'body', { value: heard })
   }
 
   private heard(): void {
+    if (this.timer && this.timed === this.limitMs) return void this.timer.refresh()
     clearTimeout(this.timer)
+    this.timed = this.limitMs
     this.timer = setTimeout(() => {
       this.silent = true
       this.own.abort()
     }, this.limitMs)
   }
 
-  private listening(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-    const reader = body.getReader()
-    return new ReadableStream<Uint8Array>({
-      pull: async (controller) => {
-        const { done, value } = await reader.read()
-        if (done) return controller.close()
-        this.firstByteMs ??= Math.round(performance.now() - this.startedAt)
-        this.heard()
-        controller.enqueue(value)
-      },
-      cancel: (reason) => reader.cancel(reason),
-    })
+  private async *listening(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      this.firstByteMs ??= Math.round(performance.now() - this.startedAt)
+      this.heard()
+      yield chunk
+    }
   }
 }

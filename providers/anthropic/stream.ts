@@ -23,10 +23,11 @@ const STOPS: Readonly<Record<string, StopReason>> = {
   model_context_window_exceeded: 'context_exceeded',
 }
 
-/** A block of the wire as it grows. `json`: the arguments written so far. */
+/** A block of the wire as it grows. `json`: the arguments written so far. `cited`: its citations, once there are some. */
 interface Growing {
   wire: Record<string, unknown>
   json: string
+  cited?: unknown[]
 }
 
 export function createMessagesReader(
@@ -57,7 +58,9 @@ export function createMessagesReader(
         to.json += text(field(d, 'partial_json'))
         return
       case 'citations_delta':
-        wire.citations = [...(Array.isArray(wire.citations) ? wire.citations : []), field(d, 'citation')]
+        if (!to.cited)
+          wire.citations = to.cited = Array.isArray(wire.citations) ? [...(wire.citations as unknown[])] : []
+        to.cited.push(field(d, 'citation'))
     }
   }
   const say = (kind: 'text' | 'reasoning', body: string): void => {

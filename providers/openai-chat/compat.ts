@@ -12,6 +12,8 @@ export interface Compat {
   maxTokens: 'max_tokens' | 'max_completion_tokens'
   /** The role of the first message; `user` where neither is taken. */
   systemRole: 'system' | 'developer' | 'user'
+  /** The content of an answer that only calls tools: templates that add to it fail on null (seen: Qwen3's). */
+  noContent: null | ''
   /** Takes `stream_options`, and then sends usage in a last chunk. */
   usageInStream: boolean
   efforts: readonly Effort[]
@@ -43,6 +45,7 @@ export interface Compat {
 const COMMON: Compat = {
   maxTokens: 'max_tokens',
   systemRole: 'system',
+  noContent: '',
   usageInStream: true,
   efforts: efforts('none', 'max'),
   effortIn: 'reasoning_effort',
@@ -63,6 +66,7 @@ const COMMON: Compat = {
 const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
   openai: {
     maxTokens: 'max_completion_tokens',
+    noContent: null,
     efforts: [],
     serviceTier: true,
     files: true,
@@ -76,6 +80,7 @@ const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
   ollama: { toolChoice: 'none', parallel: false, efforts: ['none', ...efforts('low', 'max')] },
   // In turns with tools it refuses an assistant message without the field, also one that another model wrote.
   deepseek: {
+    noContent: null,
     reasoning: 'reasoning_content',
     off: 'thinking_disabled',
     efforts: ['none', 'low', 'high', 'max'],
@@ -83,9 +88,9 @@ const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
     parallel: false,
     output: false,
   },
-  openrouter: { effortIn: 'reasoning', serverTools: true, serviceTier: true, files: true },
+  openrouter: { noContent: null, effortIn: 'reasoning', serverTools: true, serviceTier: true, files: true },
   // It refuses what it does not know (BerriAI/litellm#30835).
-  mistral: { usageInStream: false, efforts: [], reasoning: 'none' },
+  mistral: { noContent: null, usageInStream: false, efforts: [], reasoning: 'none' },
 }
 
 const HOSTS: readonly (readonly [host: RegExp, name: CompatName])[] = [

@@ -158,7 +158,7 @@ async function assistant(
   drop: Drop,
 ): Promise<Assistant> {
   const calls = entry.blocks.filter((block) => block.type === 'tool_call')
-  const content = (await said(entry, request, drop)) || (calls.length > 0 ? null : NO_TEXT)
+  const content = (await said(entry, request, drop)) || (calls.length > 0 ? compat.noContent : NO_TEXT)
   return {
     role: 'assistant',
     content,

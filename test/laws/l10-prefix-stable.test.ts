@@ -3,7 +3,18 @@
  * Over random histories: test/providers/view. Here one conversation on the real encoders, its answers made by one and the other in turn.
  */
 import type { ViewEntry } from '../../contract/ports'
-import { call, result, said, toAnthropic, toChat, unmarked, user, view, type Encoded } from '../providers/support/calls'
+import {
+  call,
+  result,
+  said,
+  toAnthropic,
+  toChat,
+  toResponses,
+  unmarked,
+  user,
+  view,
+  type Encoded,
+} from '../providers/support/calls'
 
 const THINKING = '{"type":"thinking","thinking":"hm 12345678901234567890","signature":"c2lnbmF0dXJl"}'
 const format = { format: 1 }
@@ -42,6 +53,7 @@ const REQUESTS = [1, 3, 5, 7]
 test.each<[string, (v: ReturnType<typeof view>) => Promise<Encoded>]>([
   ['anthropic', toAnthropic],
   ['openai-chat', toChat],
+  ['openai-responses', toResponses],
 ])(
   '%s: each request begins with the one before, message by message, whoever answered in between',
   async (_name, encode) => {
@@ -49,10 +61,11 @@ test.each<[string, (v: ReturnType<typeof view>) => Promise<Encoded>]>([
     for (const length of REQUESTS) {
       const { body, problems } = await encode(view(...conversation.slice(0, length)))
       expect(problems).toEqual([])
-      const { messages, ...rest } = unmarked(body)
+      const parted = ({ messages, input, ...rest }: Encoded['body']) => ({ messages: messages ?? input, rest })
+      const { messages, rest } = parted(unmarked(body))
       expect(messages.slice(0, earlier.length)).toEqual(earlier)
       expect(messages.length).toBeGreaterThan(earlier.length)
-      expect(rest).toEqual((({ messages: _, ...same }) => same)(unmarked((await encode(view(user(1, 'go')))).body)))
+      expect(rest).toEqual(parted(unmarked((await encode(view(user(1, 'go')))).body)).rest)
       earlier = messages
     }
   },

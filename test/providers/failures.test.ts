@@ -1,4 +1,6 @@
 /** What a provider says when it does not answer: its class, whether and when to try again, and words that are safe to keep. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { SavefileError } from '../../contract/errors'
 import { createAnthropic } from '../../providers/anthropic/provider'
 import { retryAfterMs, safeMessage } from '../../providers/failures'
@@ -91,6 +93,16 @@ test.each(['anthropic/error-400-effort', 'anthropic/error-404-model'])('the reco
     message,
   })
 })
+
+test.each(['legacy-parameter', 'temperature'])(
+  'the recorded refusal of a parameter by a model that thinks (%s) is no refusal of its replay',
+  async (name) => {
+    const file = path.join(__dirname, `../fixtures/wire/streams-vercel-ai/reasoning-model-${name}-error.json`)
+    const result = await call('openai-chat', json(400, JSON.parse(readFileSync(file, 'utf8'))))
+    expect(result).toMatchObject({ ok: false, class: 'refused_request', retryable: false, status: 400 })
+    expect(result).not.toHaveProperty('replayRefused')
+  },
+)
 
 test('an error that is no JSON', async () => {
   const page: Reply = (res) => void res.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad gateway</html>')

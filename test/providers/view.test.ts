@@ -5,7 +5,7 @@ import type { View } from '../../contract/ports'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
 import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../../providers/view'
-import { toAnthropic, toChat, unmarked } from './support/calls'
+import { toAnthropic, toChat, toResponses, unmarked } from './support/calls'
 import { DEFINITION, randomSession } from './support/random-session'
 
 const HASH = `sha256:${'0'.repeat(64)}`
@@ -192,6 +192,7 @@ test('L10: in any legal history each request extends the one before, entry by en
 test.each([
   ['anthropic', toAnthropic],
   ['openai-chat', toChat],
+  ['openai-responses', toResponses],
 ] as const)(
   'L10: in any legal history each %s request is valid and extends the one before, message by message',
   async (_name, encode) => {
@@ -203,7 +204,7 @@ test.each([
         for (const v of [...requests.map((r) => r.view), ...(due ? [due] : [])]) {
           const { body, problems } = await encode(v)
           expect(problems).toEqual([])
-          const messages = unmarked(body.messages)
+          const messages = unmarked(body.messages ?? body.input)
           expect(messages.slice(0, earlier.length)).toEqual(earlier)
           if (earlier.length > 0) pairs++
           earlier = messages

@@ -71,9 +71,10 @@ export function chatProblems(body: Json): string[] {
     say(open.length === 0, `calls without a result before ${i}`)
     const content = message['content']
     if (role === 'user') return user(content, say)
-    say(content === null || (typeof content === 'string' && content.trim() !== ''), 'blank assistant content')
     const calls = message['tool_calls'] as
       { id: string; type: string; function: { name: string; arguments: string } }[] | undefined
+    const nothing = content === null || (content === '' && calls !== undefined)
+    say(nothing || (typeof content === 'string' && content.trim() !== ''), 'blank assistant content')
     say(calls === undefined ? content !== null : calls.length > 0, 'an assistant message that says nothing')
     for (const call of calls ?? []) {
       say(/^[a-zA-Z0-9_-]{1,40}$/.test(call.id) && !seen.has(call.id), `id ${call.id}`)
