@@ -22,6 +22,7 @@ const FIXTURES = path.join(packageRoot(), 'test', 'fixtures', 'wire')
 const CHUNK_BYTES = 2048
 const LIMIT = 1.25
 
+type Ms = 'eventsMs' | 'messageMs' | 'blocksMs'
 type Read = (fetch: Fetch) => Promise<AsyncIterable<unknown>>
 interface Vendor {
   create: (options: { apiKey: string; fetch: Fetch }) => Provider
@@ -96,7 +97,10 @@ async function cpuOf(times: number, run: () => Promise<unknown>): Promise<number
 
 export async function parse({ quick, say }: Options): Promise<Outcome> {
   const rounds = quick ? 3 : 15
-  const measured = []
+  const measured: ({ provider: string; file: string; bytes: number } & Record<
+    'toMessage' | 'toEvents' | Ms,
+    number
+  >)[] = []
   for (const [name, vendor] of Object.entries(VENDORS))
     for (const file of vendor.streams) {
       const exchange = JSON.parse(readFileSync(path.join(FIXTURES, file), 'utf8')) as { response: { sse: string } }
@@ -120,7 +124,9 @@ export async function parse({ quick, say }: Options): Promise<Outcome> {
           ),
           2,
         )
-      const [eventsMs, messageMs, blocksMs] = [events, message, blocks].map((all) => round(mean(all), 3))
+      const [eventsMs = NaN, messageMs = NaN, blocksMs = NaN] = [events, message, blocks].map((all) =>
+        round(mean(all), 3),
+      )
       const ratios = { toMessage: against(message), toEvents: against(events) }
       measured.push({ provider: name, file, bytes: bytes.length, eventsMs, messageMs, blocksMs, ...ratios })
     }
