@@ -89,7 +89,7 @@ export function settings(model: ModelSpec, view: View, { midTurn, seq, drop, raw
     ...thinking,
     ...output(model, family, thinking, seq, drop, raw),
     ...toolChoice(model, family, choice, view.tools.length + names.length > 0, seq, drop),
-    ...(model.stop ? { stop_sequences: model.stop } : {}),
+    ...stops(model, seq, drop),
     ...tier(model, seq, drop),
   }
 }
@@ -172,6 +172,12 @@ function toolChoice(
   if (taken?.kind === 'tool') return { tool_choice: { type: 'tool', name: taken.name, ...single } }
   if (taken?.kind === 'required') return { tool_choice: { type: 'any', ...single } }
   return taken || 'disable_parallel_tool_use' in single ? { tool_choice: { type: 'auto', ...single } } : {}
+}
+
+function stops({ stop = [] }: ModelSpec, seq: number, drop: Drop): Pick<Settings, 'stop_sequences'> {
+  const taken = stop.filter((text) => text.trim() !== '')
+  if (taken.length < stop.length) drop(seq, 'stop', 'a stop text of blanks alone is refused')
+  return taken.length > 0 ? { stop_sequences: taken } : {}
 }
 
 function tier({ serviceTier }: ModelSpec, seq: number, drop: Drop): Pick<Settings, 'service_tier'> {

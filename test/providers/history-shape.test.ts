@@ -245,3 +245,14 @@ test('cache breakpoints stand at the end of system, tools and what the user sent
   })
   expect(marked.sort()).toEqual(['Be brief.', 'look', 'three'])
 })
+
+test('a tool’s output that is longer than OpenAI takes is cut there, and only there', async () => {
+  const huge = 'x'.repeat(10_485_761)
+  const v = view(user(1, 'go'), answer(2, call('a')), result(3, ['a'], huge))
+  const { anthropic, chat, responses } = await all(v)
+  const why = 'OpenAI takes no more than 10485760 characters of it'
+  for (const { dropped } of [chat, responses]) expect(dropped).toEqual([{ seq: 3, what: 'output', why }])
+  expect(String(chat.body.messages[3]?.['content'])).toHaveLength(10_485_760)
+  expect(anthropic.dropped).toEqual([])
+  expect((await toChat(v, spec('openai-chat', 'qwen'), blob, 'localhost')).dropped).toEqual([])
+})

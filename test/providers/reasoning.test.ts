@@ -183,3 +183,25 @@ test.each([
   expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens, temperature, reasoning_effort }))).toEqual(sent)
   expect(report.map((d) => d.what)).toEqual(dropped)
 })
+
+test('a turn that another model began to think in, or did not think in: a thinking budget waits for the next turn', async () => {
+  const model = spec('anthropic', 'claude-haiku-4-5', { reasoning: { budgetTokens: 2000 } })
+  const elsewhere = await toAnthropic(view(...history({ ...home, model: 'claude-opus-5' })), model)
+  expect(elsewhere.problems).toEqual([])
+  expect(elsewhere.body).not.toHaveProperty('thinking')
+  expect(elsewhere.dropped.map(({ what }) => what)).toEqual(['reasoning', 'reasoning budget'])
+  const next = await toAnthropic(view(...history({ ...home, model: 'claude-opus-5' }), user(9, 'and?')), model)
+  expect(next.body['thinking']).toEqual({ type: 'enabled', budget_tokens: 2000 })
+  const own = await toAnthropic(view(...history(home)), model)
+  expect(own.body['thinking']).toEqual({ type: 'enabled', budget_tokens: 2000 })
+  // The newer ones, which decide by themselves, take such a turn.
+  const adaptive = spec('anthropic', 'claude-opus-4-8', { reasoning: { effort: 'low' } })
+  expect((await toAnthropic(view(...history(home)), adaptive)).body).toHaveProperty('thinking')
+})
+
+test('thinking whose text is left out keeps its signature', async () => {
+  const omitted = '{"type":"thinking","thinking":"","signature":"c2lnbmF0dXJl"}'
+  const { body, dropped } = await toAnthropic(view(...history({ ...home, blocks: [omitted, null, null] })))
+  expect((body.messages[1]?.['content'] as Json[])[0]).toEqual(JSON.parse(omitted))
+  expect(dropped).toEqual([])
+})

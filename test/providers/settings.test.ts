@@ -23,6 +23,7 @@ const ADAPTIVE = { type: 'adaptive', display: 'summarized' }
 test.each<Case>([
   ['claude-opus-5-5', { topP: 0.5, temperature: 1 }, {}, ['temperature', 'top_p']],
   ['claude-opus-5-5', { stop: ['END'] }, { stop_sequences: ['END'] }, []],
+  ['claude-opus-5-5', { stop: ['\n', 'END'] }, { stop_sequences: ['END'] }, ['stop']],
   // Recorded: error-400-effort.
   [
     'claude-opus-4-6',
