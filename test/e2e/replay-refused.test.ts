@@ -1,4 +1,4 @@
-/** A provider that refuses its own replay: asked again at once without. Over the real loop. */
+/** A provider that refuses its own replay: asked again at once without, and not offered it again. Over the real loop. */
 import { createWorld, ofType, readAll, type World } from '../support/world'
 
 jest.setTimeout(120_000)
@@ -30,7 +30,7 @@ afterAll(() => world.close())
 
 const bodies = () => world.model.requests.map((request) => JSON.stringify(request.body))
 
-test('the answer says both attempts, the cut, and what was left out', async () => {
+test('the answer says both attempts, the cut, and what was left out; it stays away, what came since is sent', async () => {
   const { client } = world
   const model = { provider: 'anthropic', name: 'claude-sonnet-4-5', reasoning: { budgetTokens: 1024 } } as const
   const { session } = await client.create({ definition: { model } })
@@ -43,5 +43,13 @@ test('the answer says both attempts, the cut, and what was left out', async () =
   const [, refused, again] = bodies()
   expect(refused).toContain('a first thought')
   expect(again).not.toContain('a first thought')
+  await client.ask(session, 'go on')
+  const last = bodies().at(-1)
+  expect(last).not.toContain('a first thought')
+  expect(last).toContain('a second thought')
+  expect(ofType(await readAll(client, session), 'model_answered').at(-1)?.payload.manifest).toMatchObject({
+    replayCut: 3,
+    dropped: [],
+  })
   await world.sound(session)
 })
