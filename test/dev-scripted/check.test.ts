@@ -26,6 +26,21 @@ it('takes text that only looks like it', async () => {
   expect(message.role).toBe('assistant')
 })
 
+it('refuses what is longer than its context, in the words of each vendor', async () => {
+  const server = await serve([], { script: { name: 'x', contextTokens: 100, rules: [] } })
+  const [short, long] = ['x', 'x'.repeat(500)].map(user)
+  const a = (message: unknown) => ({ model: 'm', max_tokens: 20, messages: [message] }) as never
+  expect((await anthropic(server).messages.create(a(short))).role).toBe('assistant')
+  expect(await failure(anthropic(server).messages.create(a(long)))).toMatchObject({
+    ...{ status: 400, message: expect.stringMatching(/prompt is too long: \d+ tokens > 100 maximum/) },
+  })
+  const code = { status: 400, code: 'context_length_exceeded' }
+  const ask = { model: 'm', messages: [long] } as never
+  expect(await failure(openai(server).chat.completions.create(ask))).toMatchObject({ ...code, param: 'messages' })
+  const input = { model: 'm', input: [long] } as never
+  expect(await failure(openai(server).responses.create(input))).toMatchObject({ ...code, param: 'input' })
+})
+
 describe('recorded exchanges (test/fixtures/wire)', () => {
   const folder = path.join(__dirname, '..', 'fixtures', 'wire')
   const APIS: Record<string, Api> = { anthropic: 'anthropic', chat: 'openai-chat', responses: 'openai-responses' }
