@@ -8,7 +8,7 @@ import type { RequestEncoder } from '../contract/encoder'
 import { SavefileError } from '../contract/errors'
 import { nameProblem, sessionIdFrom, type SessionRef } from '../contract/ids'
 import { MAX_PAYLOAD_BYTES } from '../contract/limits'
-import type { RetentionOptions, Sharer } from '../contract/keys'
+import type { Keeper, RetentionOptions, Sharer } from '../contract/keys'
 import type { ClientLog, InputEvent, SessionInfo, Tool, VerifyOptions } from '../contract/ports'
 import { pendingApprovals, shortCall, toolOfCall, type PendingApproval, type ReadRange } from './approvals'
 import { awaitTurn } from './await-turn'
@@ -374,6 +374,10 @@ export function createClient(parts: ClientParts): Client {
     async sharers(session: string): Promise<Sharer[]> {
       await info(session)
       return log.sharers(ref(session))
+    },
+    async keepers(session: string): Promise<Keeper[]> {
+      await info(session)
+      return log.keepers(ref(session))
     },
     async erase(session: string, options: { why?: string } = {}): Promise<{ session: string; seq: number | null }> {
       const erased = await log.erase(ref(session), by, options.why)

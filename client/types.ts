@@ -4,7 +4,7 @@
  */
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
-import type { Rekeyed, Retained, RetentionOptions, Sharer } from '../contract/keys'
+import type { Keeper, Rekeyed, Retained, RetentionOptions, Sharer } from '../contract/keys'
 import type {
   Anchor,
   Delta,
@@ -268,6 +268,11 @@ export interface Client extends SharingClient {
   followLive(session: string, options?: { signal?: AbortSignal }): AsyncIterable<Delta>
   /** Sessions that share events with this one: they lose what they share when it is erased. @throws `session_not_found` */
   sharers(session: string): Promise<Sharer[]>
+  /**
+   * Sessions that say what this one says in words of their own, and keep it when it is erased: compactions, sub-agents.
+   * @throws `session_not_found`
+   */
+  keepers(session: string): Promise<Keeper[]>
   /**
    * Destroys the session's key: from then on nobody can read its content, here or in any copy; the chain still verifies. Closes it. Its forks
    * lose what they inherit (`sharers` names them). Again does the same.

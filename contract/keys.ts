@@ -29,6 +29,19 @@ export interface Sharer {
   sharedTo: number
 }
 
+/**
+ * A session that says in words of its own what another one says: a compaction of it begins with its summary, a sub-agent has its task. It has a
+ * key of its own, and keeps what it says.
+ */
+export interface Keeper {
+  session: string
+  how: 'compaction' | 'child'
+  /** The session that it is of: the one asked for, a fork of it, or another keeper. */
+  of: string
+  /** In clear: nothing of it can be erased. */
+  encrypted: boolean
+}
+
 /** `seq`: of `key_destroyed`; null where the session does not go on here, and so takes no event. */
 export type Erased =
   { status: 'erased'; seq: number | null; head: number } | { status: 'session_not_found' | 'not_encrypted' }
@@ -65,6 +78,8 @@ export interface RetentionOptions {
 export interface KeyLog {
   /** Who loses content with it when it is erased. */
   sharers(ref: SessionRef): Promise<Sharer[]>
+  /** Who keeps what it says, erased or not; those that are erased themselves are not named. */
+  keepers(ref: SessionRef): Promise<Keeper[]>
   /** Destroys its key: nobody reads its content again, and the chain still verifies. Closes it. Again is the same. */
   erase(ref: SessionRef, by: Principal, why?: string): Promise<Erased>
   /** The data keys of a space under the keyring's current owner key. @throws SavefileError `key_missing` without a keyring */

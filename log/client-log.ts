@@ -9,7 +9,7 @@ import { importBundle, importItems } from './bundle/import'
 import { writeBundle } from './bundle/write'
 import { createDefinitions } from './definitions'
 import { extentOf, family, placeAt } from './family'
-import { eraseSession, rekey, sharersOf } from './erase'
+import { eraseSession, keepersOf, rekey, sharersOf } from './erase'
 import { createFollow } from './follow'
 import { forkSession } from './fork'
 import { createAppendInput, input } from './input'
@@ -77,6 +77,7 @@ export function createClientLog(
     readBlob: (ref, hash) => readBlob(pool, vault, ref, hash),
     writeBlob: (ref, bytes, mediaType) => writeBlob(pool, vault, ref, bytes, mediaType),
     sharers: (ref) => sharersOf(pool, ref),
+    keepers: (ref) => keepersOf(pool, ref),
     async erase(ref, by, why) {
       const erased = await eraseSession(pool, vault, ref, by, why)
       if (erased.status === 'erased') notifier.notify(ref.session)

@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'
 import { VERSIONS } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { Erased, Keyring, Rekeyed, Sharer } from '../contract/keys'
+import type { Erased, Keeper, Keyring, Rekeyed, Sharer } from '../contract/keys'
 import type { Principal } from '../contract/ports'
 import { query, queryRow } from './pool'
 import type { Vault } from './vault'
@@ -17,6 +17,35 @@ export async function sharersOf(pool: Pool, ref: SessionRef): Promise<Sharer[]> 
     [ref.space, ref.session],
   )
   return rows.map(({ session_id: session, shared_to: sharedTo }) => ({ session, sharedTo }))
+}
+
+/**
+ * Compactions of it and of its forks, its sub-agents, and the same of those. Each step goes by an index; children by the key of the event that
+ * started them, which is in clear also where the payload is not.
+ */
+export async function keepersOf(pool: Pool, ref: SessionRef): Promise<Keeper[]> {
+  return query<Keeper & Record<string, unknown>>(
+    pool,
+    `with recursive known as (
+       select $2::text as id, null::text as how, null::text as of, true as own
+       union
+       select session_id, null, null, false from savefile.lineage where space_id = $1 and src = $2 and src <> session_id
+       union
+       select k.id, k.how, known.id, true from known
+       cross join lateral (
+         select c.session_id as id, 'compaction' as how from savefile.sessions c
+         where c.space_id = $1 and c.compacted_from = known.id
+         union all
+         select substr(e.key, 9), 'child' from savefile.events e
+         where known.own and e.space_id = $1 and e.session_id = known.id and e.type = 'child_started'
+         offset 0) k
+     )
+     select s.session_id as session, known.how, known.of, s.kid is not null as encrypted from known
+     join savefile.sessions s on s.space_id = $1 and s.session_id = known.id
+     where known.how is not null and not s.erased and s.session_id <> $2
+     order by s.created_at, s.session_id`,
+    [ref.space, ref.session],
+  )
 }
 
 export async function eraseSession(

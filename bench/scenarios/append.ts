@@ -1,6 +1,7 @@
 /**
  * Appends against plain INSERTs of the same payloads on the same connections, in turns, so that whatever else the machine does falls on
- * both: a person's message and an executor's event, one at a time, on 1 and on 16 connections; and an executor's batches of 100.
+ * both: a person's message and an executor's event, one at a time, on 1 and on 16 connections; and an executor's batches of 100. What sealing
+ * costs is measured against the same events in clear, by the same functions.
  */
 import { randomBytes } from 'node:crypto'
 import type { Pool } from 'pg'
@@ -9,7 +10,9 @@ import type { ClientLog, ExecutorLog } from '../../contract/ports'
 import type { SessionRef } from '../../contract/ids'
 import { createClientLog } from '../../log/client-log'
 import { createExecutorLog } from '../../log/executor-log'
+import { keyringOf, newOwnerKey } from '../../log/keyring'
 import { createPool } from '../../log/pool'
+import { createVault } from '../../log/vault'
 import type { DatabaseStack } from '../database'
 import { AT_FIRST, BENCH_DEFINITION, message, step, type Place } from '../log-events'
 import { atLeast, type Figure, type Options, type Outcome } from '../scenario'
@@ -21,6 +24,9 @@ const REACH = new Map([
   [1, 0.6],
   [16, 0.85],
 ])
+
+/** Of an encrypted session's events, against the same in clear. */
+const SEALED_REACH = 0.8
 
 /** What one connection writes to: events one by one, or a hundred at once. */
 interface Lane {
@@ -62,6 +68,23 @@ export async function append(stack: DatabaseStack, { quick, say }: Options): Pro
             ),
           )
       }
+      say(`append: sealed, ${connections} connections`)
+      const sealed = await Promise.all(Array.from({ length: connections }, () => bench.sealedLane()))
+      const rates = await inTurns(sealed, rounds, ms, 1)
+      const [ours, clear] = [percentile(rates.ours, 0.5), percentile(rates.floor, 0.5)]
+      data[`sealed, ${connections} connections`] = {
+        eventsPerSecond: rates.ours.map((n) => round(n, 0)),
+        inClear: rates.floor.map((n) => round(n, 0)),
+      }
+      figures.push(
+        atLeast(
+          `append, 1 KB, ${connections} ${connections === 1 ? 'connection' : 'connections'}, an executor's in an encrypted session, against one in clear`,
+          round(ours / clear, 2),
+          SEALED_REACH,
+          ' times',
+          ` (${round(ours, 0)} against ${round(clear, 0)} events/s)`,
+        ),
+      )
       await bench.check()
     } finally {
       await bench.close()
@@ -94,6 +117,8 @@ async function inTurns(lanes: readonly Lane[], rounds: number, ms: number, perCa
 
 interface Bench {
   lane(kind: 'message' | 'event' | 'batch'): Promise<Lane>
+  /** An executor's events in an encrypted session; the floor is the same in one in clear. */
+  sealedLane(): Promise<Lane>
   /** Every session that was written to verifies. */
   check(): Promise<void>
   close(): Promise<void>
@@ -107,20 +132,30 @@ async function open(stack: DatabaseStack, connections: number): Promise<Bench> {
   )
   const pool = createPool(database.writerUrl, { max: connections })
   // Nobody follows, so nobody is told: telling is of another scenario.
-  const client = createClientLog(pool, { listen: false })
-  const executor = createExecutorLog(pool)
+  const vault = createVault(pool, keyringOf(newOwnerKey(), 'bench'))
+  const client = createClientLog(pool, { listen: false, vault })
+  const executor = createExecutorLog(pool, { vault })
   const definition = await client.putDefinition('default', BENCH_DEFINITION)
   const sessions: SessionRef[] = []
+  const begin = async (encrypted: boolean): Promise<SessionRef> => {
+    const ref = { space: 'default', session: `b${randomBytes(8).toString('hex')}` }
+    sessions.push(ref)
+    await client.create(ref, BY, { definition, encrypted })
+    await client.input(ref, BY, 'first', message(0))
+    await executor.claim(ref, { cluster: 'bench', run: 'bench' })
+    return ref
+  }
 
   return {
     async lane(kind) {
-      const ref = { space: 'default', session: `b${randomBytes(8).toString('hex')}` }
-      sessions.push(ref)
-      await client.create(ref, BY, { definition })
-      await client.input(ref, BY, 'first', message(0))
-      await executor.claim(ref, { cluster: 'bench', run: 'bench' })
+      const ref = await begin(false)
       if (kind === 'message') return messages(pool, client, ref)
       return appends(pool, executor, ref, definition, kind === 'batch' ? BATCH : 1)
+    },
+    async sealedLane() {
+      const [sealed, clear] = [await begin(true), await begin(false)]
+      const { log } = appends(pool, executor, sealed, definition, 1)
+      return { log, plain: appends(pool, executor, clear, definition, 1).log }
     },
     async check() {
       for (const ref of sessions) {

@@ -1,7 +1,7 @@
 /** Commands about keys, and about what goes: key new, erase, rekey, retention. */
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
-import type { Sharer } from '../../contract/keys'
+import type { Keeper, Sharer } from '../../contract/keys'
 import { SavefileError } from '../../contract/errors'
 import { withExamples, type Cli } from '../cli'
 import { EXIT } from '../exit-codes'
@@ -39,7 +39,7 @@ function addErase(program: Command, cli: Cli): void {
     .command('erase')
     .summary('destroy the key of an encrypted session: its content is gone for good')
     .description(
-      'Names the forks that share events with the session and lose them too, asks, then closes the session and destroys its key. Nobody can read its content again, also not in copies; the chain still verifies. A session that was not created encrypted cannot be erased. What backups keep: docs/erase.md.',
+      'Names the forks that share events with the session and lose them too, and the compactions and sub-agents that keep what they say of it; asks; then closes the session and destroys its key. Nobody can read its content again, also not in copies; the chain still verifies. A session that was not created encrypted cannot be erased. What backups keep: docs/erase.md.',
     )
     .argument('<session>', 'id, or the beginning of one')
     .option('-y, --yes', 'do not ask')
@@ -49,11 +49,13 @@ function addErase(program: Command, cli: Cli): void {
       const client = await cli.client()
       const session = await cli.find(prefix)
       const sharers = await client.sharers(session)
-      if (!options.yes && !(await confirmed(cli, session, sharers))) return cli.exit(EXIT.refused)
+      const keepers = await client.keepers(session)
+      if (!options.yes && !(await confirmed(cli, session, sharers, keepers))) return cli.exit(EXIT.refused)
       const erased = await client.erase(session, options.why === undefined ? {} : { why: options.why })
-      if (out.json) return out.value({ ...erased, sharers })
+      if (out.json) return out.value({ ...erased, sharers, keepers })
       out.print(`erased ${session}${erased.seq === null ? '' : ` (event ${erased.seq})`}`)
       if (sharers.length > 0) out.note(`${count(sharers.length, 'fork')} lost what they shared: ${names(sharers)}`)
+      if (keepers.length > 0) out.note(`${keeping(keepers)} Erase them too, if what they say is to go.`)
     })
   withExamples(command, ['savefile erase 3f8a', 'savefile erase 3f8a --yes --why "asked for by the customer, case 81"'])
 }
@@ -61,14 +63,26 @@ function addErase(program: Command, cli: Cli): void {
 const names = (sharers: readonly Sharer[]): string =>
   sharers.map(({ session, sharedTo }) => `${session} (events up to ${sharedTo})`).join(', ')
 
-async function confirmed(cli: Cli, session: string, sharers: readonly Sharer[]): Promise<boolean> {
+const keeping = (keepers: readonly Keeper[]): string =>
+  `These have it in words of their own, and keep them: ${keepers.map(keeperName).join(', ')}.`
+
+const keeperName = ({ session, how, of, encrypted }: Keeper): string =>
+  `${session} (${how === 'compaction' ? `a summary of ${of}` : `a sub-agent of ${of}`}${encrypted ? '' : ', in clear'})`
+
+async function confirmed(
+  cli: Cli,
+  session: string,
+  sharers: readonly Sharer[],
+  keepers: readonly Keeper[],
+): Promise<boolean> {
   const { out } = cli
   if (sharers.length > 0) out.note(`These forks share events with it, and lose them too: ${names(sharers)}`)
+  if (keepers.length > 0) out.note(keeping(keepers))
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new SavefileError(
       'invalid_input',
       `Erasing ${session} cannot be undone${sharers.length > 0 ? `, and ${count(sharers.length, 'fork')} would lose what they share with it: ${names(sharers)}` : ''}. Say --yes to do it.`,
-      { session, sharers },
+      { session, sharers, keepers },
     )
   const ask = createInterface({ input: process.stdin, output: process.stderr })
   try {

@@ -34,16 +34,21 @@ const cli = (args: string[], keys: string | null = 'keys') =>
 test('a session is shown with the key and locked without, and erase asks, names the forks, and is final', async () => {
   const { session } = await log.begin('secret')
   await log.client.fork({ space: 'default', session }, 2, 'secret-fork', ANN, {})
+  const checkpoint = { lo: 1, hi: 2, blocks: [{ type: 'text' as const, text: 'short' }], method: 'given' as const }
+  const compaction = { session, lo: 1, hi: 2, checkpoint }
+  await log.client.create({ space: 'default', session: 'in-short' }, ANN, { definition: log.definition, compaction })
   expect((await cli(['show', session])).stdout).toContain('go')
   expect(await cli(['show', session], null)).toMatchObject({ code: 0, stdout: expect.stringContaining('key not here') })
   const refused = await cli(['erase', session])
   expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('secret-fork') })
+  expect(refused.stderr).toContain('in-short (a summary of secret, in clear)')
   expect((await log.client.info({ space: 'default', session }))?.encryption?.erased).toBe(false)
   const erased = await cli(['erase', session, '--yes', '--json'])
   expect(JSON.parse(erased.stdout)).toMatchObject({
     session,
     seq: 4,
     sharers: [{ session: 'secret-fork', sharedTo: 2 }],
+    keepers: [{ session: 'in-short', how: 'compaction', of: 'secret', encrypted: false }],
   })
   expect((await cli(['show', session])).stdout).toContain('erased')
   expect(await cli(['verify', session])).toMatchObject({ code: 0 })

@@ -315,6 +315,44 @@ describe('forks of an encrypted session', () => {
 })
 
 describe('erasing', () => {
+  it('names who keeps what it says: compactions of it and of its forks, its sub-agents, and the same of those', async () => {
+    const ref = await log.begin()
+    const [fork, short, shorter, kid, other] = ['fork', 'short', 'shorter', 'kid', 'other'].map(named) as [
+      SessionRef,
+      SessionRef,
+      SessionRef,
+      SessionRef,
+      SessionRef,
+    ]
+    const compact = async (of: SessionRef, to: SessionRef, encrypted: boolean): Promise<void> => {
+      const blocks = [{ type: 'text' as const, text: 'in short' }]
+      const compaction = { session: of.session, lo: 1, hi: 2, checkpoint: { lo: 1, hi: 2, blocks, method: 'given' as const } }
+      await log.client.create(to, ANN, { definition: log.definition, encrypted, compaction })
+    }
+    expect(await log.client.keepers(ref)).toEqual([])
+    await log.client.fork(ref, 2, fork.session, ANN, {})
+    await compact(fork, short, true)
+    await compact(short, shorter, false)
+    await log.client.create(kid, ANN, { definition: log.definition, encrypted: true })
+    await log.executor.append(
+      ref,
+      1,
+      2,
+      [{ type: 'child_started', payload: { child: kid.session, task: [] } }],
+      RUNNING,
+    )
+    await log.client.create(other, ANN, { definition: log.definition, encrypted: true })
+    const keepers = [
+      { session: short.session, how: 'compaction', of: fork.session, encrypted: true },
+      { session: shorter.session, how: 'compaction', of: short.session, encrypted: false },
+      { session: kid.session, how: 'child', of: ref.session, encrypted: true },
+    ]
+    expect(await log.client.keepers(ref)).toEqual(keepers)
+    expect(await log.client.keepers(fork)).toEqual(keepers.slice(0, 2))
+    await log.client.erase(kid, ANN)
+    expect(await log.client.keepers(ref)).toEqual(keepers.slice(0, 2))
+  })
+
   it('leaves a chain that verifies, and nothing that anybody can read', async () => {
     const ref = await full('weir')
     const child = named('child')
