@@ -72,6 +72,16 @@ export async function connectFor(
   }
 }
 
+/** Of what Ctrl-C stops in the middle: says how it left things. */
+export async function orStopped<T>(cli: Pick<Cli, 'out' | 'signal'>, work: Promise<T>, left: string): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (cli.signal.aborted) cli.out.note(`stopped: ${left}`)
+    throw error
+  }
+}
+
 /** `<session>@<seq>`: the id or its beginning, and the event where one is named. @throws SavefileError `invalid_input` */
 export function sessionAt(what: string): { prefix: string; at: number | undefined } {
   const [prefix = '', seq] = what.split('@', 2)

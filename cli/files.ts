@@ -1,14 +1,19 @@
 /** Files that commands read and write as streams. What is written appears under its name only once it is whole. */
+import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import { addAbortSignal } from 'node:stream'
 import { SavefileError } from '../contract/errors'
 
-/** A file's bytes, or those of stdin for "-". @throws SavefileError `invalid_input` where it can't be read */
-export async function* readFileOrStdin(file: string): AsyncGenerator<Uint8Array> {
+/**
+ * A file's bytes, or those of stdin for "-". Aborted, it throws, also where it waits for whoever writes to stdin.
+ * @throws SavefileError `invalid_input` where it can't be read
+ */
+export async function* readFileOrStdin(file: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  const stream = file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 })
   try {
-    for await (const chunk of file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 }))
-      yield chunk as Uint8Array
+    for await (const chunk of signal ? addAbortSignal(signal, stream) : stream) yield chunk as Uint8Array
   } catch (error) {
     throw notThere(file, error)
   }
@@ -39,7 +44,8 @@ export async function writeWhole(
     for await (const chunk of bytes) {
       signal.throwIfAborted()
       written += chunk.length
-      if (!process.stdout.write(chunk)) await new Promise((resolve) => process.stdout.once('drain', resolve))
+      // Whoever reads may have stopped reading: Ctrl-C ends that too.
+      if (!process.stdout.write(chunk)) await once(process.stdout, 'drain', { signal })
     }
     return written
   }

@@ -43,6 +43,8 @@ export function createExports({ log, space, info }: ExportParts) {
 
   function sourceOf(of: SessionInfo, forks: boolean, read: () => void): ExportSource {
     const ref = { space, session: of.session }
+    // Some formats go through it twice: an event counts once.
+    let furthest = 0
     return {
       info: of,
       async *events(): AsyncGenerator<StoredEvent> {
@@ -50,7 +52,8 @@ export function createExports({ log, space, info }: ExportParts) {
           const page = await log.read(ref, { from, to: Math.min(of.head, from + PAGE - 1), limit: PAGE })
           if (page.length === 0) return
           for (const event of page) {
-            read()
+            if (event.seq > furthest) read()
+            furthest = Math.max(furthest, event.seq)
             yield event
           }
           from += page.length

@@ -5,7 +5,7 @@ import { TRANSCRIPT_FORMATS } from '../../client/transcripts'
 import { SavefileError } from '../../contract/errors'
 import type { ImportedSession } from '../../contract/ports'
 import { tellProgress } from '../bundle-progress'
-import { withExamples, type Cli } from '../cli'
+import { orStopped, withExamples, type Cli } from '../cli'
 import { readFileOrStdin, writeWhole } from '../files'
 import { bytes, count } from '../numbers'
 import { oneLine } from '../safe-text'
@@ -28,8 +28,9 @@ function addExport(program: Command, cli: Cli): void {
     .argument('<session>', 'id, or the beginning of one')
     .argument('[file]', 'ends in .gz or .zst: packed so; without it, or "-": stdout')
     .option('-o, --output <file>', 'the same')
-    .option('--as <format>', `not a bundle, but another form of it (docs/transcripts.md): ${formats()}`)
+    .option('--as <format>', `not a bundle, but another form of it (docs/exports.md): ${formats()}`)
     .option('--forks', 'with --as: its forks too, where the format has branches')
+    .option('--content', 'with --as otel: what was said, called and given back, too')
     .action(async (prefix: string, named: string | undefined, options: ExportOptions) => {
       const file = named ?? options.output
       if (named !== undefined && options.output !== undefined)
@@ -37,6 +38,8 @@ function addExport(program: Command, cli: Cli): void {
       if (options.as !== undefined) return exportSessionAs(cli, prefix, file, { ...options, as: options.as })
       if (options.forks)
         throw new SavefileError('invalid_input', '--forks goes with --as; a bundle of a fork has what it shares.')
+      if (options.content)
+        throw new SavefileError('invalid_input', '--content goes with --as otel; a bundle has it all.')
       const client = await cli.client()
       const session = await cli.find(prefix)
       const last = { events: 0, bytes: 0 }
@@ -48,7 +51,9 @@ function addExport(program: Command, cli: Cli): void {
           tell(now)
         },
       })
-      const written = await writeWhole(file, bundle, cli.signal)
+      const left =
+        file === undefined || file === '-' ? 'what came out is not whole' : `${oneLine(file, 200)} is as it was`
+      const written = await orStopped(cli, writeWhole(file, bundle, cli.signal), left)
       const said = `${count(last.events, 'event')}, ${bytes(written)}`
       if (file === undefined || file === '-') return cli.out.note(said)
       if (cli.out.json) cli.out.value({ session, file, events: last.events, bytes: written })
@@ -58,6 +63,7 @@ function addExport(program: Command, cli: Cli): void {
     'savefile export 3f8a report.jsonl.gz',
     'savefile export 3f8a | zstd > report.jsonl.zst',
     'savefile export 3f8a --as claude-code -o session.jsonl',
+    'savefile export 3f8a --as html -o session.html',
   ])
 }
 
@@ -65,6 +71,7 @@ interface ExportOptions {
   output?: string
   as?: string
   forks?: boolean
+  content?: boolean
 }
 
 function addImport(program: Command, cli: Cli): void {
@@ -90,10 +97,9 @@ function addImport(program: Command, cli: Cli): void {
           '--as-id and --definition go with a transcript, and this is none that is known (--from).',
         )
       const client = await cli.client()
-      const result = await client.importBundle(readFileOrStdin(file), {
-        onProgress: tellProgress(cli),
-        signal: cli.signal,
-      })
+      const bundle = readFileOrStdin(file, cli.signal)
+      const taking = client.importBundle(bundle, { onProgress: tellProgress(cli), signal: cli.signal })
+      const result = await orStopped(cli, taking, 'nothing was taken')
       if (out.json) return out.value(result)
       for (const session of result.sessions) out.print(line(session))
       const { session } = result

@@ -4,7 +4,7 @@ import { exportFormats } from '../../client/exports'
 import { NOTES, type TranscriptFormat, type TranscriptImported } from '../../client/transcripts'
 import { SavefileError } from '../../contract/errors'
 import { tellProgress } from '../bundle-progress'
-import type { Cli } from '../cli'
+import { orStopped, type Cli } from '../cli'
 import { writeWhole } from '../files'
 import { bytes, count } from '../numbers'
 import { oneLine } from '../safe-text'
@@ -68,6 +68,7 @@ function tell({ out }: Cli, result: TranscriptImported): void {
 export interface ExportAsCliOptions {
   as: string
   forks?: boolean
+  content?: boolean
 }
 
 export async function exportSessionAs(
@@ -78,16 +79,28 @@ export async function exportSessionAs(
 ): Promise<void> {
   const client = await cli.client()
   const session = await cli.find(prefix)
-  let events = 0
-  const text = client.exportAs(session, options.as, { forks: options.forks ?? false, onProgress: (n) => (events = n) })
-  const written = await writeWhole(file, encoded(text), cli.signal)
-  if (file === undefined || file === '-') return
-  if (cli.out.json) cli.out.value({ session, file, as: options.as, events, bytes: written })
-  else cli.out.print(`${oneLine(file, 200)}: ${count(events, 'event')} as ${options.as}, ${bytes(written)}`)
-}
-
-async function* encoded(text: AsyncIterable<string>): AsyncGenerator<Uint8Array> {
-  for await (const piece of text) yield Buffer.from(piece, 'utf8')
+  const done = { events: 0, bytes: 0 }
+  const tell = tellProgress(cli)
+  const text = client.exportAs(session, options.as, {
+    forks: options.forks ?? false,
+    content: options.content ?? false,
+    onProgress: (events) => (done.events = events),
+  })
+  async function* encoded(): AsyncGenerator<Uint8Array> {
+    for await (const piece of text) {
+      const chunk = Buffer.from(piece, 'utf8')
+      done.bytes += chunk.length
+      tell(done)
+      yield chunk
+    }
+  }
+  const onStdout = file === undefined || file === '-'
+  const left = onStdout ? 'what came out is not whole' : `${oneLine(file, 200)} is as it was`
+  const written = await orStopped(cli, writeWhole(file, encoded(), cli.signal), left)
+  const said = `${count(done.events, 'event')} as ${options.as}, ${bytes(written)}`
+  if (onStdout) return cli.out.note(said)
+  if (cli.out.json) cli.out.value({ session, file, as: options.as, events: done.events, bytes: written })
+  else cli.out.print(`${oneLine(file, 200)}: ${said}`)
 }
 
 export function formats(): string {

@@ -21,6 +21,10 @@ export interface CliOptions {
   cwd?: string
   /** What comes on stdin; it then ends. */
   input?: string
+  /** Stdin stays open for the test to write to. */
+  open?: boolean
+  /** Nobody reads stdout but the test. */
+  unread?: boolean
 }
 
 const children = new Set<ChildProcess>()
@@ -30,7 +34,8 @@ export function endAll(): void {
   for (const child of children) child.kill('SIGKILL')
 }
 
-export function startCli(args: string[], { env = {}, cwd, input = '' }: CliOptions = {}): Running {
+export function startCli(args: string[], options: CliOptions = {}): Running {
+  const { env = {}, cwd, input = '', open = false, unread = false } = options
   const child = spawn(process.execPath, [...builtArgs('cli/main'), ...args], {
     ...(cwd ? { cwd } : {}),
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', USER: 'tester', ...env },
@@ -40,9 +45,9 @@ export function startCli(args: string[], { env = {}, cwd, input = '' }: CliOptio
   child.once('exit', () => children.delete(child))
   let stdout = ''
   let stderr = ''
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
+  if (!unread) child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk))
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk))
-  child.stdin?.end(input)
+  if (!open) child.stdin?.end(input)
   const done = new Promise<Ran>((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
   return { child, stdout: () => stdout, stderr: () => stderr, done }
 }
