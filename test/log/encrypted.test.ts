@@ -326,7 +326,12 @@ describe('erasing', () => {
     ]
     const compact = async (of: SessionRef, to: SessionRef, encrypted: boolean): Promise<void> => {
       const blocks = [{ type: 'text' as const, text: 'in short' }]
-      const compaction = { session: of.session, lo: 1, hi: 2, checkpoint: { lo: 1, hi: 2, blocks, method: 'given' as const } }
+      const compaction = {
+        session: of.session,
+        lo: 1,
+        hi: 2,
+        checkpoint: { lo: 1, hi: 2, blocks, method: 'given' as const },
+      }
       await log.client.create(to, ANN, { definition: log.definition, encrypted, compaction })
     }
     expect(await log.client.keepers(ref)).toEqual([])
