@@ -418,7 +418,7 @@ export function createClient(parts: ClientParts): Client {
     ...createAnchors({ log, space, info }),
     ...createBundles({ log, space, by, nudge: (session) => nudge(ref(session)), info }),
     ...createTranscripts({ log, space, by, encrypted, nudge: (session) => nudge(ref(session)) }),
-    ...createExports({ log, space, info }),
+    ...createExports({ log, space, info, context: (session, options) => contextOf(context, session, options) }),
     definition: (hash: string) => log.definition(space, hash),
     blob: (session: string, hash: string) => log.readBlob(ref(session), hash),
   }

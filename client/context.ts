@@ -16,6 +16,10 @@ export interface ContextOptions {
   as?: { provider?: ProviderName; model?: string }
   /** The host that it goes to, where nothing else says which. */
   platform?: string
+  /** The one that would be made behind the event, whatever that is. */
+  next?: boolean
+  /** As if no checkpoint had been made: the whole log. */
+  raw?: boolean
 }
 
 export interface Context {
@@ -60,15 +64,15 @@ export async function contextOf(deps: ContextDeps, session: string, options: Con
       session,
       head,
     })
-  const request = await requestAt(log, ref, at)
+  const request = await requestAt(log, ref, at, options.next)
   const definition = await log.definition(space, request.definition)
   const asked = modelOf(definition, request)
   const model = otherModel(asked, as, request.events, session)
-  const view = viewAt(encoder, request, { ...definition, model })
+  const view = viewAt(encoder, request, { ...definition, model }, options.raw)
   const { platform, body, dropped } = await encoded(deps, ref, request, model, view, options.platform)
   const hash = sha256(body)
   const parts = partsOfView(view, dropped)
-  const asSent = model.provider === asked.provider && model.name === asked.name
+  const asSent = model.provider === asked.provider && model.name === asked.name && !options.raw
   const same = request.made && asSent ? hash === request.made.manifest.requestHash : null
   return {
     session,

@@ -1,11 +1,17 @@
 /** A session in another form than its own: what it is made of, read page by page up to the head of now. */
 import { SavefileError, errorCode } from '../contract/errors'
-import type { StoredEvent } from '../contract/events'
+import { ProviderName } from '../contract/definition'
+import type { Manifest, StoredEvent } from '../contract/events'
 import type { ClientLog, SessionInfo } from '../contract/ports'
 import type { ExportSettings, ExportSource } from '../transcripts/exporting'
 import { EXPORTERS } from '../transcripts/formats'
+import type { Context, ContextOptions } from './context'
 
 export interface ExportAsOptions extends ExportSettings {
+  /** Of a provider's request: as if no checkpoint had been made. */
+  raw?: boolean
+  /** Of a provider's request: what it does not take, or not as it is. */
+  onDropped?: (dropped: Manifest['dropped'][number]) => void
   /** Its forks come along, where the format has branches. */
   forks?: boolean
   /** Events so far. */
@@ -16,17 +22,28 @@ interface ExportParts {
   log: ClientLog
   space: string
   info(session: string): Promise<SessionInfo>
+  context(session: string, options: ContextOptions): Promise<Context>
 }
 
 const PAGE = 500
 
 export function exportFormats(): string[] {
-  return Object.keys(EXPORTERS)
+  return [...Object.keys(EXPORTERS), ...ProviderName.options]
 }
 
-export function createExports({ log, space, info }: ExportParts) {
+export function createExports({ log, space, info, context }: ExportParts) {
   return {
     async *exportAs(session: string, format: string, options: ExportAsOptions = {}): AsyncGenerator<string> {
+      const [name = '', ...model] = format.split('/')
+      const provider = ProviderName.safeParse(name)
+      if (provider.success) {
+        // A request is one piece: it is what the adapter would send, by its own encoder.
+        const as = { provider: provider.data, ...(model.length > 0 ? { model: model.join('/') } : {}) }
+        const made = await context(session, { as, next: true, raw: options.raw })
+        options.onProgress?.(made.seq)
+        for (const one of made.dropped) options.onDropped?.(one)
+        return void (yield `${made.body}\n`)
+      }
       const exporter = Object.hasOwn(EXPORTERS, format) ? EXPORTERS[format] : undefined
       if (!exporter)
         throw new SavefileError(

@@ -79,8 +79,8 @@ export function modelOf(definition: Definition, { made, state }: RequestAt): Mod
   return definition.fallbacks?.models[(made.manifest.fallback ?? 0) - 1] ?? definition.model
 }
 
-export function viewAt(encoder: RequestEncoder, request: RequestAt, definition: Definition): View {
-  const view = encoder.buildView(request.events, definition, request.saw)
+export function viewAt(encoder: RequestEncoder, request: RequestAt, definition: Definition, raw = false): View {
+  const view = encoder.buildView(request.events, definition, request.saw, { raw })
   if (!request.made) return view
   // What was sent then was below the cut of then.
   const { replayCut: _, ...rest } = view

@@ -5,8 +5,13 @@ import type { ModelRequest, View } from './ports'
 
 export interface RequestEncoder {
   readonly viewVersion: number
-  /** `saw`: what the request names for the first time, in view order. */
-  buildView(events: readonly KnownEvent[], definition: Definition, saw?: readonly number[]): View
+  /** `saw`: what the request names for the first time, in view order. `raw`: as if no checkpoint had been made. */
+  buildView(
+    events: readonly KnownEvent[],
+    definition: Definition,
+    saw?: readonly number[],
+    options?: { raw?: boolean },
+  ): View
   /** The host that a provider's requests go to, where nothing else says which. */
   platformOf(provider: ProviderName): string
   /** The body as it would go to that host, byte for byte. */

@@ -31,6 +31,7 @@ function addExport(program: Command, cli: Cli): void {
     .option('--as <format>', `not a bundle, but another form of it (docs/exports.md): ${formats()}`)
     .option('--forks', 'with --as: its forks too, where the format has branches')
     .option('--content', 'with --as otel: what was said, called and given back, too')
+    .option('--raw', "with --as a provider's: as if no checkpoint had been made")
     .action(async (prefix: string, named: string | undefined, options: ExportOptions) => {
       const file = named ?? options.output
       if (named !== undefined && options.output !== undefined)
@@ -38,6 +39,7 @@ function addExport(program: Command, cli: Cli): void {
       if (options.as !== undefined) return exportSessionAs(cli, prefix, file, { ...options, as: options.as })
       if (options.forks)
         throw new SavefileError('invalid_input', '--forks goes with --as; a bundle of a fork has what it shares.')
+      if (options.raw) throw new SavefileError('invalid_input', '--raw goes with --as; a bundle has it all.')
       if (options.content)
         throw new SavefileError('invalid_input', '--content goes with --as otel; a bundle has it all.')
       const client = await cli.client()
@@ -64,6 +66,7 @@ function addExport(program: Command, cli: Cli): void {
     'savefile export 3f8a | zstd > report.jsonl.zst',
     'savefile export 3f8a --as claude-code -o session.jsonl',
     'savefile export 3f8a --as html -o session.html',
+    'savefile export 3f8a --as openai-responses/gpt-6-sol -o request.json',
   ])
 }
 
@@ -72,6 +75,7 @@ interface ExportOptions {
   as?: string
   forks?: boolean
   content?: boolean
+  raw?: boolean
 }
 
 function addImport(program: Command, cli: Cli): void {

@@ -69,6 +69,7 @@ export interface ExportAsCliOptions {
   as: string
   forks?: boolean
   content?: boolean
+  raw?: boolean
 }
 
 export async function exportSessionAs(
@@ -84,6 +85,9 @@ export async function exportSessionAs(
   const text = client.exportAs(session, options.as, {
     forks: options.forks ?? false,
     content: options.content ?? false,
+    raw: options.raw ?? false,
+    onDropped: ({ seq, what, why }) =>
+      cli.out.note(`event ${seq}: ${what} is left out or altered: ${oneLine(why, 200)}`),
     onProgress: (events) => (done.events = events),
   })
   async function* encoded(): AsyncGenerator<Uint8Array> {

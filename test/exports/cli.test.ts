@@ -102,3 +102,24 @@ test('a form that is not known is refused, naming those that are', async () => {
   for (const form of ['claude-code', 'codex', 'html', 'markdown', 'otel']) expect(stderr).toContain(form)
   expect((await cli(['export', 'open-one', '--content'])).code).toBe(2)
 })
+
+test('as a provider’s request it is the body that its adapter would send: for each provider, with what it does not take on stderr', async () => {
+  for (const [as, model] of [
+    ['anthropic/claude-sonnet-5-5', 'claude-sonnet-5-5'],
+    ['openai-responses/gpt-6-sol', 'gpt-6-sol'],
+    ['openai-chat/qwen3', 'qwen3'],
+  ] as const) {
+    const { code, stdout, stderr } = await cli(['export', 'open', '--as', as])
+    expect({ as, code, stderr }).toMatchObject({ code: 0 })
+    const body = JSON.parse(stdout) as { model: string }
+    expect(body.model).toBe(model)
+    expect(stdout).toContain('look at this weir')
+    expect(stdout).toContain(PNG.toString('base64'))
+    expect(stdout).toContain('the long story of a weir and on')
+    // It is what `context` shows, byte for byte.
+    const shown = await cli(['context', 'open', '--as', as, '--json'])
+    expect((JSON.parse(shown.stdout) as { body: string }).body).toBe(stdout.trimEnd())
+  }
+  expect(await cli(['export', 'open', '--as', 'anthropic', '--raw'])).toMatchObject({ code: 0 })
+  expect(await cli(['export', 'open', '--raw'])).toMatchObject({ code: 2 })
+})
