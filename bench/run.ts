@@ -23,6 +23,7 @@ import { many } from './scenarios/many'
 import { parse } from './scenarios/parse'
 import { reading } from './scenarios/reading'
 import { steps } from './scenarios/steps'
+import { transcripts } from './scenarios/transcripts'
 import { wal } from './scenarios/wal'
 import { where } from './scenarios/where'
 import { startStack } from './stack'
@@ -47,6 +48,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   followers: log(followers),
   bundle: log(bundle),
   parse: { on: 'nothing', run: parse },
+  transcripts: log(transcripts),
 }
 const say = (line: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`)
 

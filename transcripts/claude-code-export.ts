@@ -4,7 +4,8 @@
  * the same. Left out: late results, approvals, grants, and replay of other vendors.
  */
 import type { Block, ContentBlock } from '../contract/blocks'
-import type { Payload } from '../contract/events'
+import { parseEvent, type Payload } from '../contract/events'
+import { INTERRUPTED } from './claude-code'
 import { exact, isPlain, NO_TEXT, notShown, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
 import type { Exporter, ExportSource } from './exporting'
 import { isObject, parsed, type Json } from './json'
@@ -66,8 +67,9 @@ class Lines {
     /** Of each event the first line, in the order of the file. */
     const begun: { seq: number; uuid: string }[] = []
     for await (const shown of shownIn(source.events())) {
-      const lines = await this.linesOf(shown, source, children, begun)
-      if (lines[0]) begun.push({ seq: shown.event.seq, uuid: lines[0].uuid })
+      const lines = await this.linesOf(shown, parent, source, children, begun)
+      const [stands] = lines.filter(({ fresh }) => !fresh)
+      if (stands) begun.push({ seq: shown.event.seq, uuid: stands.uuid })
       const child = shown.event.type === 'tool_finished' ? children.get(shown.event.payload.call) : undefined
       if (child && !this.written.has(lines[0]?.uuid ?? '')) yield* this.sidechain(child)
       for (const { uuid, fields, fresh = false } of lines) {
@@ -90,15 +92,20 @@ class Lines {
 
   private async linesOf(
     { event, session }: Shown,
+    parent: string | null,
     source: ExportSource,
     children: ReadonlyMap<string, Child>,
     begun: readonly { seq: number; uuid: string }[],
   ): Promise<Made[]> {
     const timestamp = new Date(event.at / 1000).toISOString()
-    const named = (part: string): string => uuidOf(`${session}\n${event.seq}\n${part}`)
+    // Also of what it hangs on: in a fork that shows the same in another order it is another line.
+    const named = (part: string): string => uuidOf(`${parent ?? ''}\n${session}\n${event.seq}\n${part}`)
     switch (event.type) {
       case 'message_received': {
         const { content, own } = await wireContent(event.payload.blocks, source)
+        // Words that the client would take for a stop.
+        if (typeof content === 'string' && INTERRUPTED.test(content))
+          own.savefile = await exact(event.payload.blocks, source)
         return [
           { uuid: named('said'), fields: { type: 'user', message: { role: 'user', content }, timestamp, ...own } },
         ]
@@ -222,9 +229,10 @@ interface Child {
 /** Sub-agents by the call that asked for them. */
 async function childrenOf(source: ExportSource): Promise<Map<string, Child>> {
   const children = new Map<string, Child>()
-  for await (const { type, kid, payload } of source.events()) {
-    if (type !== 'child_started' || kid !== null) continue
-    const { child, call } = JSON.parse(payload) as Payload<'child_started'>
+  for await (const stored of source.events()) {
+    const event = stored.type === 'child_started' ? parseEvent(stored) : null
+    if (event?.type !== 'child_started') continue
+    const { child, call } = event.payload
     const agent = child.startsWith(`${source.info.session}-`) ? child.slice(source.info.session.length + 1) : child
     if (call !== undefined) children.set(call, { agent, source: () => source.child(child) })
   }

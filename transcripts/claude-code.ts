@@ -10,14 +10,15 @@ import { normaliseText } from '../contract/text'
 import { attached, callBlock, failureClass, structured, texts } from './blocks'
 import { Conversation } from './conversation'
 import type { AnswerItem, Blobs, Entry, Item, Thread, TranscriptFile } from './items'
-import { count, isObject, linesOf, list, object, text, time, type Json } from './json'
+import { count, isObject, linesOf, list, object, parsed, text, time, type Json } from './json'
 import { ownBlocks, ownContent, ownFailure, ownOutcome, ownReplay } from './own-field'
 import type { Report } from './report'
 
 /** The adapter's (providers/anthropic/request.ts): what stands in Replay.blocks. */
 const REPLAY_FORMAT = 1
 const SYNTHETIC = '<synthetic>'
-const INTERRUPTED = /^\[Request interrupted by user(?: for tool use)?\]$/
+/** What it writes where a person stopped a turn. */
+export const INTERRUPTED = /^\[Request interrupted by user(?: for tool use)?\]$/
 const REJECTED = /^(?:Error: )?(?:The user doesn't want to (?:proceed with|take) this|User rejected tool use)/
 
 const STOPS: Readonly<Record<string, StopReason>> = {
@@ -271,7 +272,7 @@ class RowReader {
     const [only, ...more] = blocks
     const keeps = this.read.byUuid.get(text(object(value.savefile).keeps))?.place
     if (value.isCompactSummary === true) this.add(row, { kind: 'checkpoint', blocks, ...(keeps ? { keeps } : {}) })
-    else if (more.length === 0 && only?.type === 'text' && INTERRUPTED.test(only.text)) this.interrupted(row)
+    else if (!own && more.length === 0 && only?.type === 'text' && INTERRUPTED.test(only.text)) this.interrupted(row)
     else this.add(row, { kind: 'said', blocks })
   }
 
@@ -440,5 +441,5 @@ function adopt(
 }
 
 function promptOf(args: string): string {
-  return text(object(JSON.parse(args)).prompt)
+  return text(object(parsed(args)).prompt)
 }

@@ -148,9 +148,9 @@ async function answer(payload: Payload<'model_answered'>, source: ExportSource):
   }
   return [
     ...items.flatMap(({ item, words }, i): Line[] => [
-      ...(words === undefined ? [] : [{ type: 'event_msg', payload: { type: 'agent_message', message: words } }]),
       // The first item says it of all of the answer.
       { type: 'response_item', payload: item, ...(savefile ? { savefile: i === 0 ? savefile : { part: true } } : {}) },
+      ...(words === undefined ? [] : [{ type: 'event_msg', payload: { type: 'agent_message', message: words } }]),
     ]),
     {
       type: 'event_msg',

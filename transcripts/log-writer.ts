@@ -150,6 +150,11 @@ export class LogWriter {
     }
   }
 
+  /** A branch of which nothing found a place. */
+  get isSilent(): boolean {
+    return this.fork !== null && this.failures.length === this.fork.failures.length
+  }
+
   /** The transcript is over: no turn stays open, for an adopted session would go on with it at once. */
   end(): void {
     this.line = 0

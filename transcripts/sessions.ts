@@ -68,7 +68,7 @@ export async function* writeThread(
       writer.write(next)
       open = children.get(next) ?? []
     }
-    writer.end()
+    if (!writer.isSilent) writer.end()
   }
 
   const main = await writerOf(session, null)

@@ -13,34 +13,11 @@ import { createClientLog } from '../../log/client-log'
 import { createPool } from '../../log/pool'
 import type { DatabaseStack } from '../database'
 import { makeLong } from '../long-log'
+import { measured, type Measured } from '../measured'
 import { atLeast, atMost, type Options, type Outcome } from '../scenario'
 import { progress } from './fork'
 
 const REF = { space: 'default', session: 'long' }
-const MEMORY_EVERY_MS = 20
-
-interface Measured {
-  seconds: number
-  /** Of this process: user and system. */
-  cpuSeconds: number
-  /** Above what it held before. */
-  memoryMb: number
-}
-
-async function measured(run: () => Promise<unknown>): Promise<Measured> {
-  globalThis.gc?.()
-  const base = process.memoryUsage().rss
-  let peak = base
-  const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), MEMORY_EVERY_MS)
-  const cpu = process.cpuUsage()
-  const began = performance.now()
-  await run()
-  const seconds = (performance.now() - began) / 1000
-  const { user, system } = process.cpuUsage(cpu)
-  clearInterval(timer)
-  return { seconds, cpuSeconds: (user + system) / 1e6, memoryMb: (peak - base) / 2 ** 20 }
-}
-
 export async function bundle(stack: DatabaseStack, { quick, say }: Options): Promise<Outcome> {
   const events = quick ? 20_000 : 1_000_000
   const [from, to] = [await stack.database(), await stack.database()]
