@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import { textBlock, type BlobRef, type Block, type ContentBlock, type ToolCallBlock } from '../contract/blocks'
 import type { FailureClass } from '../contract/events'
 import { normaliseText } from '../contract/text'
-import { parsed, isObject } from './json'
 import type { Blobs } from './items'
 
 export interface StoredBlob {
@@ -53,21 +52,6 @@ export function structured(value: unknown): Extract<ContentBlock, { type: 'struc
 export function callBlock(call: string, name: string, args: string): ToolCallBlock {
   const written = normaliseText(args).text
   return { type: 'tool_call', call, name: normaliseText(name).text, args: written.trim() === '' ? '{}' : written }
-}
-
-/** What is wrong with a call that nothing answered: the model is told, were it to go on there. */
-export function callProblem(block: ToolCallBlock): string | null {
-  if (block.name.trim() === '') return 'the call names no tool'
-  const args = parsed(block.args)
-  return args === undefined
-    ? 'the arguments are not JSON'
-    : isObject(args)
-      ? null
-      : 'the arguments are not a JSON object'
-}
-
-export function callsIn(blocks: readonly Block[]): ToolCallBlock[] {
-  return blocks.filter((block) => block.type === 'tool_call')
 }
 
 const CLASSES: readonly (readonly [RegExp, FailureClass])[] = [

@@ -21,7 +21,6 @@ import { reduceChecked } from '../contract/invariants'
 import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES } from '../contract/limits'
 import { emptyState, openCalls, phaseOf, unseenByModel, type State } from '../contract/state'
 import { normaliseText } from '../contract/text'
-import { callProblem, callsIn } from './blocks'
 import type { AnswerItem, Blobs, Entry, Item } from './items'
 import type { Report } from './report'
 
@@ -356,7 +355,8 @@ export class LogWriter {
       }
       this.emit('forked', forked, this.options.actor, 'x:forked')
     }
-    const made = { type, v: VERSIONS[type], at: this.at, actor, key, payload: storable(payload) }
+    const { json, value } = storable(payload)
+    const made = { type, v: VERSIONS[type], at: this.at, actor, key, payload: json }
     for (let row = this.row(); row; row = this.row()) {
       const first = row.type === type && (type === 'session_created' || type === 'forked')
       const same = first || (row.type === type && row.key === key && row.payload === made.payload)
@@ -371,13 +371,13 @@ export class LogWriter {
         `Line ${this.line} of the transcript makes an event of ${bytes} bytes; ${MAX_PAYLOAD_BYTES} are allowed. Nothing of it was taken.`,
         { line: this.line, bytes, limit: MAX_PAYLOAD_BYTES },
       )
-    const event = { seq: this.state.seq + 1, at: made.at, actor, type, payload: JSON.parse(made.payload) as unknown }
-    const checked = PAYLOADS[type].safeParse(event.payload)
+    const checked = PAYLOADS[type].safeParse(value)
     if (!checked.success)
       throw this.illegal(type, checked.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; '))
     // Behind what an import left here, its time has come too.
     const at = Math.max(made.at, this.at)
-    this.append({ ...event, at, payload: checked.data } as KnownEvent, { ...made, at })
+    const seq = this.state.seq + 1
+    this.append({ seq, at, actor, type, payload: checked.data } as KnownEvent, { ...made, at })
   }
 
   /** An event that is there already. */
@@ -415,31 +415,17 @@ export class LogWriter {
   }
 }
 
-/** JSON text that every store can hold. */
-function storable(payload: unknown): string {
+/** JSON text that every store can hold, and what it says. */
+function storable(payload: unknown): { json: string; value: unknown } {
   const json = JSON.stringify(payload)
-  if (!/\\u(?:0000|d[89a-f])/i.test(json)) return json
-  return JSON.stringify(payload, (_key, value: unknown) =>
+  if (!/\\u(?:0000|d[89a-f])/i.test(json)) return { json, value: payload }
+  const clean = JSON.stringify(payload, (_key, value: unknown) =>
     typeof value === 'string' ? normaliseText(value).text : value,
   )
+  return { json: clean, value: JSON.parse(clean) }
 }
 
 function firstSaid({ child }: Extract<Item, { kind: 'result' }>): ContentBlock[] {
   const first = child?.entries.find(({ item }) => item.kind === 'said')?.item
   return first?.kind === 'said' ? first.blocks : []
-}
-
-/** Calls that nothing answers are marked, so that no executor runs them. */
-export function withProblems(blocks: Block[], answered: (call: string) => boolean): Block[] {
-  const wrong = new Map(
-    callsIn(blocks).flatMap((call) => {
-      const problem = answered(call.call) ? null : callProblem(call)
-      return problem === null ? [] : [[call, problem] as const]
-    }),
-  )
-  if (wrong.size === 0) return blocks
-  return blocks.map((block) => {
-    const problem = block.type === 'tool_call' ? wrong.get(block) : undefined
-    return problem === undefined ? block : { ...block, problem }
-  })
 }

@@ -1,15 +1,18 @@
 /**
- * Import of a large Claude Code transcript: 10 MB of real lines, a real one repeated with ids of its own. The floor is reading the same lines
- * as JSON. Memory is what the process holds above what it held before.
+ * Import of a large Claude Code transcript, as a command does it, in a process of its own: 10 MB of real lines, a real one repeated with ids of
+ * its own. The floor is reading the same lines as JSON.
  */
-import { readFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { createClient } from '../../client/client'
+import { promisify } from 'node:util'
+import { nodeArgs } from '../../dev/own-files'
 import { createClientLog } from '../../log/client-log'
 import { createPool } from '../../log/pool'
 import type { DatabaseStack } from '../database'
 import { measured } from '../measured'
 import { atMost, type Options, type Outcome } from '../scenario'
+import type { ImportMeasured } from '../transcript-import'
 
 const MB = 1_000_000
 const FIXTURE = path.join(__dirname, '../../../shared/fixtures/transcripts/claude-code/api-error-signatures.jsonl')
@@ -38,39 +41,29 @@ function longTranscript(bytes: number): Buffer {
 }
 
 export async function transcripts(stack: DatabaseStack, { quick, say }: Options): Promise<Outcome> {
-  const target = quick ? 2 * MB : 10 * MB
   const database = await stack.database()
-  const log = createClientLog(createPool(database.writerUrl, { max: 4 }), { listen: false })
-  const client = createClient({
-    log,
-    nudge: () => Promise.resolve({ nudged: false, why: 'a bench' }),
-    space: 'default',
-    actor: 'user:bench',
-    disconnect: () => log.close(),
-  })
+  const log = createClientLog(createPool(database.writerUrl, { max: 2 }), { listen: false })
+  const file = path.join(stack.folder, 'long.jsonl')
   try {
-    let bytes: Buffer | null = longTranscript(target)
-    const size = bytes.length
+    const bytes = longTranscript(quick ? 2 * MB : 10 * MB)
+    writeFileSync(file, bytes)
     const lines = bytes.toString('latin1').split('\n').length - 1
-    // What is measured is a file that is read, as the command does; another import before it warms nothing but the code.
-    await client.importTranscript({ name: 'warm.jsonl', bytes: readFileSync(FIXTURE) }, { session: 'warm' })
     const floor = await measured(() => {
-      for (const line of (bytes as Buffer).toString('utf8').split('\n')) if (line !== '') JSON.parse(line)
+      for (const line of bytes.toString('utf8').split('\n')) if (line !== '') JSON.parse(line)
       return Promise.resolve()
     })
-    say(`transcripts: importing ${lines} lines, ${(size / MB).toFixed(1)} MB`)
-    let result: Awaited<ReturnType<typeof client.importTranscript>> | undefined
-    const imported = await measured(async () => {
-      result = await client.importTranscript({ name: 'long.jsonl', bytes: bytes as Buffer }, { session: 'long' })
-    })
-    const again = await measured(() =>
-      client.importTranscript({ name: 'long.jsonl', bytes: bytes as Buffer }, { session: 'long' }),
-    )
-    bytes = null
+    say(`transcripts: importing ${lines} lines, ${(bytes.length / MB).toFixed(1)} MB`)
+    const run = async (): Promise<ImportMeasured> => {
+      const args = [...nodeArgs('bench/transcript-import'), database.writerUrl, file]
+      return JSON.parse((await promisify(execFile)(process.execPath, args)).stdout) as ImportMeasured
+    }
+    const imported = await run()
+    const again = await run()
     const verified = await log.verify({ space: 'default', session: 'long' }, { deep: true })
-    if (!verified.ok || result?.status !== 'imported' || result.forks.length > 0 || verified.events < lines / 2)
-      throw new Error(`it is not one legal session: ${JSON.stringify({ verified, forks: result?.forks })}`)
-    const mb = (size / MB).toFixed(1)
+    const asExpected = imported.status === 'imported' && imported.forks === 0 && again.status === 'present'
+    if (!verified.ok || !asExpected || verified.events < lines / 2)
+      throw new Error(`it is not one legal session: ${JSON.stringify({ verified, imported, again })}`)
+    const mb = (bytes.length / MB).toFixed(1)
     return {
       figures: [
         atMost(
@@ -78,14 +71,15 @@ export async function transcripts(stack: DatabaseStack, { quick, say }: Options)
           imported.seconds,
           3,
           ' s',
-          ` (its lines read as JSON: ${floor.seconds.toFixed(2)} s)`,
+          ` (${imported.cpuSeconds.toFixed(2)} s of a core; its lines read as JSON: ${floor.seconds.toFixed(2)} s)`,
         ),
         atMost('memory of that import above the base', imported.memoryMb, 200, ' MB'),
       ],
-      data: { bytes: size, lines, events: verified.head, floor, imported, again },
+      data: { bytes: bytes.length, lines, events: verified.head, floor, imported, again },
     }
   } finally {
-    await client.disconnect()
+    rmSync(file, { force: true })
+    await log.close()
     await database.close()
   }
 }
