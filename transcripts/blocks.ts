@@ -1,6 +1,6 @@
 /** What the clients' formats share: attachments in base64, calls as their models wrote them, failures by their words. */
 import { createHash } from 'node:crypto'
-import { textBlock, type BlobRef, type Block, type ContentBlock, type ToolCallBlock } from '../contract/blocks'
+import { textBlock, type BlobRef, type ContentBlock, type ToolCallBlock } from '../contract/blocks'
 import type { FailureClass } from '../contract/events'
 import { normaliseText } from '../contract/text'
 import type { Blobs } from './items'
