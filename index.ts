@@ -25,6 +25,15 @@ export type { PendingApproval } from './client/approvals'
 export type { ContextPart } from './client/token-estimates'
 export type { DiffSide, FamilyMember, SessionDiff } from './client/family'
 export type { GrantOptions, Granted, NewToken, SharingClient } from './client/sharing'
+export type { ExportAsOptions } from './client/exports'
+export {
+  NOTES,
+  type Note,
+  type TranscriptFile,
+  type TranscriptFormat,
+  type TranscriptImported,
+  type TranscriptOptions,
+} from './client/transcripts'
 export type { TurnEnd } from './client/turn-watch'
 export {
   ASK_HEARTBEAT_MS,

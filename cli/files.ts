@@ -19,7 +19,8 @@ export async function* readFileOrStdin(file: string, signal?: AbortSignal): Asyn
   }
 }
 
-function notThere(file: string, error: unknown): unknown {
+/** What is thrown instead, where a file is not to be had. */
+export function notThere(file: string, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'ENOENT' && code !== 'EACCES' && code !== 'EISDIR' && code !== 'ENOTDIR') return error
   return new SavefileError(

@@ -3,10 +3,11 @@ import { open, readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { formatOf, type TranscriptFile } from '../client/transcripts'
 import { SavefileError } from '../contract/errors'
+import { notThere } from './files'
 
 /** What tells a transcript from a bundle stands in the first lines. */
 const HEAD_BYTES = 1024 * 1024
-const AGENT = /(?:^|\.)agent-[^/]*\.jsonl$/
+const AGENT = /(?:^|[./\\])agent-[^/\\]*\.jsonl$/
 
 export interface TranscriptWithOthers {
   file: TranscriptFile
@@ -32,7 +33,10 @@ async function headOf(file: string): Promise<Buffer> {
 
 /** One file, or those of a folder and of the folders in it, in the order of their names. @throws SavefileError `invalid_input` */
 export async function* transcriptsAt(target: string): AsyncGenerator<TranscriptWithOthers> {
-  const folder = (await stat(target)).isDirectory()
+  const found = await stat(target).catch((error: unknown) => {
+    throw notThere(target, error)
+  })
+  const folder = found.isDirectory()
   const files = folder ? await filesUnder(target) : [target]
   // A sub-agent's file comes with the session that started it; alone it is a session of its own.
   const mains = folder && files.some((file) => !AGENT.test(file)) ? files.filter((file) => !AGENT.test(file)) : files

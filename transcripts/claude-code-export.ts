@@ -233,7 +233,7 @@ async function childrenOf(source: ExportSource): Promise<Map<string, Child>> {
     const event = stored.type === 'child_started' ? parseEvent(stored) : null
     if (event?.type !== 'child_started') continue
     const { child, call } = event.payload
-    const agent = child.startsWith(`${source.info.session}-`) ? child.slice(source.info.session.length + 1) : child
+    const agent = child.endsWith(`-${source.info.session}`) ? child.slice(0, -1 - source.info.session.length) : child
     if (call !== undefined) children.set(call, { agent, source: () => source.child(child) })
   }
   return children

@@ -121,11 +121,11 @@ function treeOf(entries: readonly Entry[]): { children: Map<Entry | null, Entry[
   return { children, ends }
 }
 
-/** A session id of its own, that begins with the whole's. */
+/** A session id of its own. The whole's stands behind, so that a beginning of it names only the whole. */
 function nameWithin(session: string, part: string, taken: Set<string>): string {
   const clean = sessionName(part)
   for (let n = 0; ; n++) {
-    const name = shortEnough(`${session}-${clean}${n === 0 ? '' : `-${n}`}`)
+    const name = shortEnough(`${clean}${n === 0 ? '' : `-${n}`}-${session}`)
     if (taken.has(name)) continue
     taken.add(name)
     return name

@@ -2,9 +2,10 @@
 import { stat } from 'node:fs/promises'
 import { exportFormats } from '../../client/exports'
 import { NOTES, type TranscriptFormat, type TranscriptImported } from '../../client/transcripts'
-import { SavefileError } from '../../contract/errors'
+import { SavefileError, errorCode } from '../../contract/errors'
 import { tellProgress } from '../bundle-progress'
 import { orStopped, type Cli } from '../cli'
+import { EXIT } from '../exit-codes'
 import { writeWhole } from '../files'
 import { bytes, count } from '../numbers'
 import { oneLine } from '../safe-text'
@@ -16,6 +17,8 @@ export interface TranscriptImportOptions {
   definition?: string
 }
 
+/** Refusals that are a file's own. */
+const OF_ONE_FILE: readonly string[] = ['invalid_transcript', 'too_large', 'diverged', 'session_busy']
 const LINES_SHOWN = 8
 const WIDTH = 160
 
@@ -30,16 +33,23 @@ export async function importTranscripts(cli: Cli, target: string, options: Trans
   for await (const { file: transcript, others } of transcriptsAt(target)) {
     cli.signal.throwIfAborted()
     if (folder) out.note(`${transcript.name}, ${bytes(transcript.bytes.length)}`)
-    const result = await client.importTranscript(transcript, {
-      others,
-      ...(from === undefined ? {} : { format: from }),
-      ...(asId === undefined ? {} : { session: asId }),
-      ...(definition === undefined ? {} : { definition }),
-      onProgress: tellProgress(cli),
-      signal: cli.signal,
-    })
-    if (out.json) out.value({ file: transcript.name, ...result })
-    else tell(cli, result)
+    try {
+      const result = await client.importTranscript(transcript, {
+        others,
+        ...(from === undefined ? {} : { format: from }),
+        ...(asId === undefined ? {} : { session: asId }),
+        ...(definition === undefined ? {} : { definition }),
+        onProgress: tellProgress(cli),
+        signal: cli.signal,
+      })
+      if (out.json) out.value({ file: transcript.name, ...result })
+      else tell(cli, result)
+    } catch (error) {
+      // Of a folder the others come all the same.
+      if (!folder || !OF_ONE_FILE.includes(errorCode(error) ?? 'internal')) throw error
+      out.error(error)
+      cli.exit(EXIT.failed)
+    }
   }
 }
 

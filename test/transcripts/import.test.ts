@@ -72,7 +72,7 @@ describe('what a transcript has', () => {
   it('sub-agents: children, with a log of their own that the parent only refers to', async () => {
     const log = await logOf('e9fb405b-169f-40eb-9396-7e75076f045d')
     const started = log.find((event) => event.type === 'child_started')
-    const child = 'e9fb405b-169f-40eb-9396-7e75076f045d-a485154'
+    const child = 'a485154-e9fb405b-169f-40eb-9396-7e75076f045d'
     expect(started).toMatchObject({
       payload: { child, task: [{ text: expect.stringContaining('Analyze the existing CLI') as string }] },
     })
@@ -169,7 +169,7 @@ it('an imported transcript leaves in a bundle as it is, its original included', 
     const result = await there.client.importBundle('default', inPieces(bundle))
     expect(result.sessions.map(({ session, status }) => [session.slice(0, 8), status])).toEqual([
       ['e9fb405b', 'imported'],
-      ['e9fb405b', 'imported'],
+      ['a485154-', 'imported'],
     ])
     expect(bundle.toString('utf8')).toContain('"mediaType":"application/jsonl"')
   } finally {
