@@ -34,22 +34,21 @@ const unhandled = async (): Promise<number> =>
   Number(await ask(world.db.adminUrl, 'select count(*) from savefile.sessions where due_at is not null'))
 
 test('none of 2,000 is lost', async () => {
-  let refused = 0
+  let inputs = 0
   await Promise.all(
     sessions.map(async (session, i) => {
       for (let round = 0; round < ROUNDS; round++) {
-        const { nudged } = await world.client.interrupt(session)
-        if (!nudged) refused++
+        // A busy Temporal may refuse a nudge: that is said, and whoever was told so comes again. What was taken must be handled.
+        for (let nudged = false; !nudged; inputs++) nudged = (await world.client.interrupt(session)).nudged
         // Spread over what a run takes from its nudge to its end, different in every session and round.
         await sleep((LINGER_MS * 4 * ((i * 7 + round * 13) % 32)) / 32)
       }
     }),
   )
-  // A Temporal under load may refuse one: that is said, and is the reconciler's. What was taken must be handled.
-  expect(refused).toBe(0)
   await until('every input to be handled', async () => (await unhandled()) === 0, BUSY_MS)
   const heads = await ask<string>(world.db.adminUrl, 'select sum(head) from savefile.sessions')
-  expect(Number(heads)).toBe(SESSIONS * (ROUNDS + 1))
+  expect(inputs).toBeGreaterThanOrEqual(SESSIONS * ROUNDS)
+  expect(Number(heads)).toBe(SESSIONS + inputs)
   for (const session of sessions) await world.sound(session)
   await until(
     'the last run to end',
