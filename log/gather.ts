@@ -1,16 +1,17 @@
 /**
  * Calls that come at the same time go to the database together: a statement and a commit cost about as much as an append, so they are shared.
- * Nobody waits for company: one that comes alone goes out at once, and those that come while two statements are under way are the third.
+ * Nobody waits for company: one that comes alone goes out at once, and those that come while four statements are under way are the fifth.
+ * Nor for anybody else's lock: what could not be done at once with the others is done by itself, beside them.
  */
 import { isUnreachable } from './pool'
 
-const IN_FLIGHT = 2
+const IN_FLIGHT = 4
 const CALLS = 64
 const BYTES = 1024 * 1024
 
 export interface Together<A, R> {
   one(call: A): Promise<R>
-  /** In one transaction. Null: this one could not be done with the others. Throws: none of them was done. */
+  /** In one transaction, which waits for no lock. Null: this one would have had to. Throws: none of them was done. */
   many(calls: readonly A[]): Promise<(R | null)[]>
   /** What goes over the wire for a call, about. */
   bytes(call: A): number
@@ -33,8 +34,6 @@ export function gather<A, R>({ one, many, bytes }: Together<A, R>): (call: A) =>
   }
 
   async function send(batch: readonly Waiting<A, R>[]): Promise<void> {
-    const [first] = batch
-    if (first && batch.length === 1) return first.resolve(await one(first.call))
     let results: (R | null)[]
     try {
       results = await many(batch.map(({ call }) => call))

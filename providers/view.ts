@@ -14,9 +14,10 @@ import { partsOf, type Part, type Parts } from './view-parts'
 
 /**
  * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks and
- * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was.
+ * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was. Version 3: an answer that
+ * only calls has an empty text on compatible servers (Qwen's template takes no null), and a paused answer is the last message.
  */
-export const VIEW_VERSION = 2
+export const VIEW_VERSION = 3
 
 /**
  * The view of a session: from the last checkpoint that a request named, or that this one will; else from the first event.

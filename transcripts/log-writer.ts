@@ -25,7 +25,7 @@ import type { AnswerItem, Blobs, Entry, Item } from './items'
 import type { Report } from './report'
 
 /** Of the rules that the manifests of an import follow: every request names all that is new. */
-const VIEW_VERSION = 2
+const VIEW_VERSION = 3
 const GO_ON = '(The conversation goes on.)'
 const NO_RESULT = 'The transcript has no result of this call: whether it took effect is not known.'
 /** Of the rows that are there already: what may stand between those that a transcript gives. */

@@ -100,14 +100,14 @@ beforeAll(async () => {
   await until('the model’s answer in the middle', () => requestsOf('DURING').length === 1)
   const finished = async (name: string) => (await draftState(adminUrl, of(name).session, 'model@2')) === 'finished'
   await until('both drafts', async () => (await finished('MIRROR-lost')) && (await finished('MIRROR-through')))
-  for (const gate of [lost, through, result]) await gate?.standsAt('append(')
+  for (const gate of [lost, through, result]) await gate?.standsAt('append')
   await commit?.standsAt('finish_and_append(')
   await claim?.standsAt('claim_draft(')
 
   await worker.kill('SIGKILL')
   await claim?.cutOff('claim_draft(')
   await commit?.cutOff('finish_and_append(')
-  for (const gate of [lost, result]) await gate?.cutOff('append(')
+  for (const gate of [lost, result]) await gate?.cutOff('append')
   for (const gate of gates) await gate.open()
   expect(await headOf(adminUrl, of('MIRROR-lost').session)).toBe(3)
   await until('the dead worker’s append', async () => (await headOf(adminUrl, of('MIRROR-through').session)) > 3)

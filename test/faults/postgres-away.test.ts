@@ -80,7 +80,7 @@ beforeAll(async () => {
   await until('the model to be asked', () => requestsOf('LONG, SLOW').length === 1)
   await sayUnheard(adminUrl, long, 'more')
   const gate = await holdSeq(adminUrl, long, 7)
-  await gate.standsAt('append(')
+  await gate.standsAt('append')
   turns.push(...load.map((session) => ask(session, 'LOAD')))
   for (const turn of turns) turn.catch(() => undefined) // told by its test
   await until('the load', async () => (await file('load.txt')).split('\n').length > 1)

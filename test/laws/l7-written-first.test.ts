@@ -68,7 +68,7 @@ test('nobody is told before the commit: while it stands at a lock, Temporal hear
     session,
   ])
   const sent = world.client.send(session, 'hello')
-  await gate.standsAt('input(')
+  await gate.standsAt('input')
   expect(await told()).toBe(false)
   await gate.open()
   expect((await sent).nudged).toBe(true)
@@ -81,8 +81,8 @@ test('an input whose commit fails is refused with a clear error, and nobody is t
     session,
   ])
   const sent = world.client.send(session, 'hello', { key: 'once' }).catch((error: unknown) => error)
-  await gate.standsAt('input(')
-  await gate.cutOff('input(')
+  await gate.standsAt('input')
+  await gate.cutOff('input')
   expect(errorCode(await sent)).toBe('database_unreachable')
   await gate.open()
   expect((await world.client.info(session)).head).toBe(1)
