@@ -50,7 +50,7 @@ export const tamperings: Tampering[] = [
     name: 'a time was changed',
     change: (l) =>
       edit(l, nth(l, EVENT, 1), (line) =>
-        line.replace(/"at":(\d+)\d,/, '"at":$19,').replace(/"at":(\d+)9,/, '"at":$18,'),
+        line.replace(/"at":(\d+)(\d),/, (_, most: string, last: string) => `"at":${most}${(Number(last) + 1) % 10},`),
       ),
     line: at(EVENT, 1),
     why: /does not give its hash|older/,
