@@ -9,12 +9,16 @@ export interface RawJson {
   of(json: string): unknown
   /** The serialised value with every stand-in replaced by its text. */
   restore(serialised: string): string
+  /** A value's own JSON text. */
+  text(value: object): string
+  /** Stand-ins for the elements of an array, which are there as JSON texts: it is serialised without looking at them again. */
+  elements(texts: readonly string[]): unknown[]
 }
 
 export function createRawJson(): RawJson {
   const mark = `raw-json-${randomUUID()}-`
   const texts: string[] = []
-  return {
+  const raw: RawJson = {
     of: (json) => `${mark}${texts.push(json) - 1}`,
     restore(serialised) {
       if (texts.length === 0) return serialised
@@ -23,5 +27,8 @@ export function createRawJson(): RawJson {
         (_, index: string) => texts[Number(index)] ?? 'null',
       )
     },
+    text: (value) => raw.restore(JSON.stringify(value)),
+    elements: (elements) => (elements.length === 0 ? [] : [raw.of(elements.join(','))]),
   }
+  return raw
 }

@@ -6,7 +6,6 @@ import type {
   CacheControlEphemeral,
   ContentBlockParam,
   MessageCreateParams,
-  MessageParam,
   TextBlockParam,
   Tool,
   ToolResultBlockParam,
@@ -25,12 +24,13 @@ import {
   type Home,
   type Part,
 } from '../content'
+import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
-import type { RawJson } from '../raw-json'
+import { createRawJson, type RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
 import { wireArgs, wireCallId, wireToolName } from '../wire-names'
 import { settings } from './models'
-import { openServerCalls, type OpenServerCalls } from './server-tools'
+import { openServerCalls } from './server-tools'
 
 /** Raised when what Replay.blocks holds changes. */
 export const REPLAY_FORMAT = 1
@@ -46,18 +46,20 @@ export async function encodeMessages(
   const { model, view } = request
   const { dropped, drop } = collectDropped()
   const home: Home = { provider: 'anthropic', platform, model: model.name, format: REPLAY_FORMAT }
-  const made: Made = { home, raw, request, drop, open: openServerCalls(), replays: false, beganThinking: false }
+  const key = homeKey(home)
+  const open = openServerCalls()
+  let replays = false
   // Of the last message of the assistant.
   let beginsThinking = false
-  const messages: (MessageParam & { content: ContentBlockParam[] })[] = []
-  const add = (role: 'user' | 'assistant', content: ContentBlockParam[]): void => {
+  const messages: Message[] = []
+  const add = (role: Message['role'], content: readonly Wire[]): void => {
     const last = messages.at(-1)
     if (last?.role === role) last.content.push(...content)
-    else messages.push({ role, content })
+    else messages.push({ role, content: [...content] })
   }
-  const addUser = (content: ContentBlockParam[]): void => {
-    const missing = made.open.close()
-    if (missing.length > 0) add('assistant', missing)
+  const addUser = (content: readonly Wire[]): void => {
+    const missing = open.close()
+    if (missing.length > 0) add('assistant', wired(missing))
     add('user', content)
   }
   let resumes = false
@@ -65,15 +67,29 @@ export async function encodeMessages(
     resumes = false
     if (entry.role === 'assistant') {
       // Stands first always, so it never moves: a history from elsewhere may begin with the assistant.
-      if (messages.length === 0) add('user', [{ type: 'text', text: GO_ON }])
+      if (messages.length === 0) add('user', wired([{ type: 'text', text: GO_ON }]))
       const continues = messages.at(-1)?.role === 'assistant'
-      add('assistant', await assistant(entry, made))
-      if (!continues) beginsThinking = made.beganThinking
+      const ofKey = cutKey(key, entry, view.replayCut)
+      const made = await madeOnce(entry, ofKey, drop, (note) => assistant(entry, home, request, note))
+      // What another model says does not go on with a call of the one before.
+      const missing = made.foreign ? open.close() : []
+      add('assistant', [...wired(missing), ...made.content])
+      made.saw.forEach((own) => open.saw(own))
+      replays ||= made.replays
+      if (!continues) beginsThinking = made.beginsThinking
       // What another model or platform began, this one cannot go on with.
-      resumes = entry.paused === true && foreign(entry, home, view.replayCut) === null
-    } else addUser(entry.role === 'user' ? await user(entry, request, drop) : await results(entry, request, drop))
+      resumes = entry.paused === true && !made.foreign
+    } else {
+      addUser(
+        await madeOnce(entry, key, drop, async (note) => {
+          const blocks = entry.role === 'user' ? await user(entry, request, note) : await results(entry, request, note)
+          const value = wired(blocks)
+          return { value, chars: charsOf(value.map(({ json }) => json)) }
+        }),
+      )
+    }
   }
-  if (messages.at(-1)?.role !== 'user' && !resumes) addUser([{ type: 'text', text: GO_ON }])
+  if (messages.at(-1)?.role !== 'user' && !resumes) addUser(wired([{ type: 'text', text: GO_ON }]))
   const cache = cacheOf(model)
   if (cache) mark(messages, cache)
   const system: TextBlockParam[] =
@@ -87,23 +103,39 @@ export async function encodeMessages(
       ...settings(model, view, { midTurn, seq: view.entries[0]?.seq ?? 1, drop, raw }),
       ...(system.length > 0 ? { system } : {}),
       ...(tools.length > 0 ? { tools } : {}),
-      messages,
+      messages: raw.elements(messages.map(textOf)),
     } as MessageCreateParams,
     dropped,
-    replays: made.replays,
+    replays,
   }
 }
 
-/** What the making of one request needs everywhere. */
-interface Made {
-  home: Home
-  raw: RawJson
-  request: ModelRequest
-  drop: Drop
-  open: OpenServerCalls
+/** A block as the JSON text that is sent. */
+interface Wire {
+  type: string
+  json: string
+}
+
+interface Message {
+  role: 'user' | 'assistant'
+  content: Wire[]
+}
+
+function wired(blocks: readonly ContentBlockParam[]): Wire[] {
+  return blocks.map((block) => ({ type: block.type, json: JSON.stringify(block) }))
+}
+
+function textOf({ role, content }: Message): string {
+  return `{"role":"${role}","content":[${content.map(({ json }) => json).join(',')}]}`
+}
+
+interface Answer {
+  content: Wire[]
+  foreign: boolean
   replays: boolean
-  /** The answer that was made last begins with thinking. */
-  beganThinking: boolean
+  beginsThinking: boolean
+  /** Blocks of the vendor's own tools. */
+  saw: string[]
 }
 
 function cacheOf({ cache }: ModelSpec): CacheControlEphemeral | null {
@@ -127,12 +159,17 @@ function named({ name, description }: { name: string; description: string }): Pi
 }
 
 /** The end of what is sent is what the next request begins with. */
-function mark(messages: readonly MessageParam[], cache: CacheControlEphemeral): void {
-  const { role, content } = messages.at(-1) ?? {}
-  const block = role === 'user' && typeof content === 'object' ? content.at(-1) : undefined
-  if (block?.type === 'text' || block?.type === 'image' || block?.type === 'document' || block?.type === 'tool_result')
-    block.cache_control = cache
+function mark(messages: readonly Message[], cache: CacheControlEphemeral): void {
+  const { role, content = [] } = messages.at(-1) ?? {}
+  const block = role === 'user' ? content.pop() : undefined
+  if (!block) return
+  const json = MARKED.has(block.type)
+    ? `${block.json.slice(0, -1)},"cache_control":${JSON.stringify(cache)}}`
+    : block.json
+  content.push({ ...block, json })
 }
+
+const MARKED: ReadonlySet<string> = new Set(['text', 'image', 'document', 'tool_result'])
 
 async function user(
   entry: Extract<ViewEntry, { role: 'user' }>,
@@ -184,22 +221,26 @@ function attachable(part: Part): Attachable & ContentBlockParam {
   }
 }
 
-async function assistant(entry: Extract<ViewEntry, { role: 'assistant' }>, made: Made): Promise<ContentBlockParam[]> {
-  const { home, raw, request, drop, open } = made
+async function assistant(
+  entry: Extract<ViewEntry, { role: 'assistant' }>,
+  home: Home,
+  request: ModelRequest,
+  drop: Drop,
+): Promise<{ value: Answer; chars: number }> {
   const { replay, seq } = entry
   const why = foreign(entry, home, request.view.replayCut)
-  // What another model says does not go on with a call of the one before.
-  const content: ContentBlockParam[] = why === null ? [] : open.close()
+  const raw = createRawJson()
+  const content: ContentBlockParam[] = []
+  const made = { foreign: why !== null, replays: false, beginsThinking: false, saw: [] as string[] }
   let lastIsThinking = false
-  made.beganThinking = false
   for (const [i, block] of entry.blocks.entries()) {
     const own = replay?.blocks[i] ?? null
     if (why === null && own !== null && block.type !== 'tool_call') {
       content.push(raw.of(own) as ContentBlockParam)
-      if (block.type === 'structured') open.saw(own)
+      if (block.type === 'structured') made.saw.push(own)
       made.replays = true
       lastIsThinking = block.type === 'reasoning'
-      if (lastIsThinking && content.length === 1) made.beganThinking = true
+      if (lastIsThinking && content.length === 1) made.beginsThinking = true
       continue
     }
     if (block.type === 'tool_call') {
@@ -217,8 +258,10 @@ async function assistant(entry: Extract<ViewEntry, { role: 'assistant' }>, made:
     }
   }
   // An answer that is empty, or that ends in thinking (its limit was reached there), is refused; unless it goes on from there.
-  const ends = content.length === 0 || (lastIsThinking && !entry.paused)
-  return ends ? [...content, { type: 'text', text: NO_TEXT }] : content
+  if (content.length === 0 || (lastIsThinking && !entry.paused)) content.push({ type: 'text', text: NO_TEXT })
+  // A stand-in for the vendor's own is a string, and has no type to be marked by: answers are not marked.
+  const wire = content.map((block) => ({ type: block.type, json: raw.restore(JSON.stringify(block)) }))
+  return { value: { ...made, content: wire }, chars: charsOf(wire.map(({ json }) => json)) }
 }
 
 /** Assistants send text only: documents and images in their messages are refused. */

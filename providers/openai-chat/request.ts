@@ -25,6 +25,7 @@ import {
   type Home,
   type Part,
 } from '../content'
+import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
 import type { RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
@@ -47,40 +48,46 @@ export async function encodeChat(
   platform: string,
   raw: RawJson,
 ): Promise<Encoded<ChatCompletionCreateParams>> {
-  const { model, view, blob } = request
+  const { model, view } = request
   const { dropped, drop } = collectDropped()
   const compat = compatOf(platform, model, view.tools.length > 0)
   const seq = view.entries[0]?.seq ?? 1
   const home: Home = { provider: 'openai-chat', platform, model: model.name, format: REPLAY_FORMAT }
-  const messages: ChatCompletionMessageParam[] = []
+  const key = homeKey(home, JSON.stringify(compat))
+  const messages: string[] = []
+  let replays = false
   /** Of the user message that is being put together: consecutive ones are one. */
   let open: Part[] = []
   const close = (): void => {
-    if (open.length > 0) messages.push({ role: 'user', content: userContent(open) })
+    if (open.length > 0) messages.push(JSON.stringify({ role: 'user', content: userContent(open) }))
     open = []
   }
   let before: ViewEntry['role'] | undefined
   for (const entry of view.entries) {
     if (entry.role === 'user') {
-      const parts = await partsOf(entry.blocks, blob, entry.seq, drop)
-      open.push(...(parts.length > 0 ? shown(parts, compat, entry.seq, drop) : [textPart(NO_TEXT)]))
+      const parts = await madeOnce(entry, key, drop, (note) => user(entry, request, compat, note))
+      open.push(...parts)
     } else if (entry.role === 'results') {
       close()
-      // Results stand right after their calls; what a tool message cannot hold comes in a user message after all of them.
-      for (const result of entry.results) {
-        const parts = shown(await partsOf(result.blocks, blob, result.seq, drop), compat, result.seq, drop)
-        const attached = parts.filter((part) => part.kind !== 'text')
-        messages.push(toolMessage(result, parts, attached.length, compat, drop))
-        if (attached.length > 0) open.push(textPart(`[Attached to the result of ${result.name}:]`), ...attached)
-      }
+      const made = await madeOnce(entry, key, drop, (note) => results(entry, request, compat, note))
+      messages.push(...made.messages)
+      open.push(...made.after)
     } else {
       if (messages.length === 0 && open.length === 0) open.push(textPart(GO_ON))
       close()
-      messages.push(await assistant(entry, before === 'results', home, compat, request, drop))
+      const after = before === 'results'
+      const ofKey = cutKey(`${key}\n${after}`, entry, view.replayCut)
+      const made = await madeOnce(entry, ofKey, drop, async (note) => {
+        const message = await assistant(entry, after, home, compat, request, note)
+        const json = JSON.stringify(message)
+        return { value: { json, replays: REASONING_FIELDS.some((name) => message[name]) }, chars: json.length }
+      })
+      messages.push(made.json)
+      replays ||= made.replays
     }
     before = entry.role
   }
-  if (open.length === 0 && messages.at(-1)?.role !== 'tool') open.push(textPart(GO_ON))
+  if (open.length === 0 && before !== 'results') open.push(textPart(GO_ON))
   close()
   const own = view.tools.map((tool): ChatCompletionFunctionTool => ({
     type: 'function',
@@ -99,16 +106,49 @@ export async function encodeChat(
       model: model.name,
       stream: model.stream !== false,
       ...settings(model, view, compat, seq, drop, raw),
-      messages: [...system(view.system, compat), ...messages],
+      messages: [...system(view.system, compat), ...raw.elements(messages)],
       ...(tools.length > 0 ? { tools } : {}),
     } as ChatCompletionCreateParams,
     dropped,
-    replays: messages.some((message) => REASONING_FIELDS.some((name) => (message as Assistant)[name])),
+    replays,
   }
 }
 
 function system(content: string, compat: Compat): ChatCompletionMessageParam[] {
   return content.trim() === '' ? [] : [{ role: compat.systemRole, content }]
+}
+
+async function user(
+  { blocks, seq }: Entry<'user'>,
+  { blob }: ModelRequest,
+  compat: Compat,
+  drop: Drop,
+): Promise<{ value: Part[]; chars: number }> {
+  const parts = await partsOf(blocks, blob, seq, drop)
+  const value = parts.length > 0 ? shown(parts, compat, seq, drop) : [textPart(NO_TEXT)]
+  return { value, chars: charsOfParts(value) }
+}
+
+/** Results stand right after their calls; what a tool message cannot hold comes in a user message after all of them. */
+async function results(
+  entry: Entry<'results'>,
+  { blob }: ModelRequest,
+  compat: Compat,
+  drop: Drop,
+): Promise<{ value: { messages: string[]; after: Part[] }; chars: number }> {
+  const messages: string[] = []
+  const after: Part[] = []
+  for (const result of entry.results) {
+    const parts = shown(await partsOf(result.blocks, blob, result.seq, drop), compat, result.seq, drop)
+    const attached = parts.filter((part) => part.kind !== 'text')
+    messages.push(JSON.stringify(toolMessage(result, parts, attached.length, compat, drop)))
+    if (attached.length > 0) after.push(textPart(`[Attached to the result of ${result.name}:]`), ...attached)
+  }
+  return { value: { messages, after }, chars: charsOf(messages) + charsOfParts(after) }
+}
+
+function charsOfParts(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + (part.kind === 'text' ? part.text : part.base64).length, 0)
 }
 
 function textPart(text: string): Part {

@@ -23,8 +23,9 @@ import {
   type Home,
   type Part,
 } from '../content'
+import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
-import type { RawJson } from '../raw-json'
+import { createRawJson, type RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
 import { wireArgs, wireCallId, wireToolName } from '../wire-names'
 import { settings } from './settings'
@@ -37,6 +38,7 @@ export const REPLAY_FORMAT = 1
 
 type Entry<R extends ViewEntry['role']> = Extract<ViewEntry, { role: R }>
 
+/** What the making of one entry's items needs everywhere. */
 interface Made {
   home: Home
   raw: RawJson
@@ -54,15 +56,21 @@ export async function encodeResponse(
   const { model, view } = request
   const { dropped, drop } = collectDropped()
   const home: Home = { provider: 'openai-responses', platform, model: model.name, format: REPLAY_FORMAT }
-  const made: Made = { home, raw, request, drop, replays: false }
-  const input: ResponseInputItem[] = []
+  const key = homeKey(home)
+  const input: string[] = []
+  let replays = false
   for (const entry of view.entries) {
-    if (entry.role === 'assistant') input.push(...(await assistant(entry, made)))
-    else if (entry.role === 'results') input.push(...(await results(entry, made)))
-    else input.push(message(await partsOf(entry.blocks, request.blob, entry.seq, drop)))
+    const ofKey = cutKey(key, entry, view.replayCut)
+    const made = await madeOnce(entry, ofKey, drop, async (note) => {
+      const own: Made = { home, raw: createRawJson(), request, drop: note, replays: false }
+      const items = (await itemsOf(entry, own)).map((item) => own.raw.text(item))
+      return { value: { items, replays: own.replays }, chars: charsOf(items) }
+    })
+    input.push(...made.items)
+    replays ||= made.replays
   }
   const last = view.entries.at(-1)?.role
-  if (last === undefined || last === 'assistant') input.push(message([{ kind: 'text', text: GO_ON }]))
+  if (last === undefined || last === 'assistant') input.push(JSON.stringify(message([{ kind: 'text', text: GO_ON }])))
   const own = view.tools.map((tool): Tool => ({
     type: 'function',
     name: tool.name,
@@ -77,12 +85,18 @@ export async function encodeResponse(
       stream: model.stream !== false,
       ...settings(model, view, platform, view.entries[0]?.seq ?? 1, drop, raw),
       ...(view.system.trim() === '' ? {} : { instructions: view.system }),
-      input,
+      input: raw.elements(input),
       ...(tools.length > 0 ? { tools } : {}),
     } as ResponseCreateParams,
     dropped,
-    replays: made.replays,
+    replays,
   }
+}
+
+async function itemsOf(entry: ViewEntry, made: Made): Promise<ResponseInputItem[]> {
+  if (entry.role === 'assistant') return assistant(entry, made)
+  if (entry.role === 'results') return results(entry, made)
+  return [message(await partsOf(entry.blocks, made.request.blob, entry.seq, made.drop))]
 }
 
 function message(parts: readonly Part[]): ResponseInputItem {
