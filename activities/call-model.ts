@@ -92,12 +92,15 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
       const base = { view: deps.viewVersion, definition: state.definition, prev: state.lastAnswer, saw }
       const how = { ...(fallback ? { fallback } : {}), ...cut }
       const last = events.findLast((event) => event.type === 'model_answered')?.payload.manifest
-      // Of another model, or without replay, all is said again.
-      const alike = last?.fallback === how.fallback && last?.replayCut === how.replayCut ? last : undefined
+      // Of another model, without replay, or behind a new checkpoint, all is said again.
+      const begins = events.some((event) => event.type === 'checkpoint_made' && saw.includes(event.seq))
+      const same = last?.fallback === how.fallback && last?.replayCut === how.replayCut && !begins
+      const alike = same ? last : undefined
       const manifest = {
         ...base,
         dropped: deps.newlyDropped(result.dropped, alike, base),
         requestHash: result.requestHash,
+        ...(result.platform === undefined ? {} : { platform: result.platform }),
         ...how,
       }
       return settle(deps, input, held, { result, refusedFirst, startedAt, definition, model, state, manifest })

@@ -24,6 +24,8 @@ import { parse } from './scenarios/parse'
 import { reading } from './scenarios/reading'
 import { steps } from './scenarios/steps'
 import { transcripts } from './scenarios/transcripts'
+import { streams } from './scenarios/streams'
+import { views } from './scenarios/views'
 import { wal } from './scenarios/wal'
 import { where } from './scenarios/where'
 import { startStack } from './stack'
@@ -39,6 +41,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   many: whole(many),
   kill: whole(kill),
   live: whole(live),
+  streams: whole(streams),
+  views: { on: 'nothing', run: views },
   wal: whole(wal),
   commands: whole(commands),
   where: whole(where),

@@ -97,7 +97,7 @@ async function target(
   return parseDefinition({ ...before, model: withModel(before.model, model ?? {}) })
 }
 
-export function kindsOf(dropped: Manifest['dropped']): DroppedKind[] {
+function kindsOf(dropped: Manifest['dropped']): DroppedKind[] {
   const kinds = new Map<string, DroppedKind>()
   for (const { seq, what, why } of dropped) {
     const kind = kinds.get(`${what}\n${why}`) ?? { what, why, seqs: [] }

@@ -8,8 +8,11 @@ import type { FailureClass, Manifest, Outcome, Replay, StopReason, Usage } from 
 /** A message of a view: neutral, in view order. Tool results are grouped into one entry, in the order of the calls. */
 export type ViewEntry =
   | { role: 'user'; seq: number; actor: string; blocks: ContentBlock[] }
-  /** `paused`: the provider stopped in the middle of it, and goes on where it is sent back as the last message. */
-  | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay; paused?: true }
+  /**
+   * `paused`: the provider stopped in the middle of it, and goes on where it is sent back as the last message. `moved`: it was made before a
+   * checkpoint took the place of what stood there: what is bound to that is no longer good.
+   */
+  | { role: 'assistant'; seq: number; blocks: Block[]; replay?: Replay; paused?: true; moved?: true }
   | {
       role: 'results'
       seq: number
@@ -41,6 +44,8 @@ export interface ModelContext {
 export interface Sent {
   requestHash: string
   dropped: Manifest['dropped']
+  /** The host that it went to: it decides on what is sent back, and how. */
+  platform?: string
 }
 
 /** What changes the price of an answer, as its provider says it. */

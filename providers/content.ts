@@ -105,11 +105,17 @@ export function textOfParts(parts: readonly Part[], between: string): string {
 export type Home = Pick<Replay, 'provider' | 'platform' | 'model' | 'format'>
 
 /** Why the replay of an answer cannot be sent back; null where it can. `cut`: up to which answer none is sent. */
-export function foreign({ replay, seq }: { replay?: Replay; seq: number }, home: Home, cut = 0): string | null {
+export function foreign(
+  { replay, seq, moved }: { replay?: Replay; seq: number; moved?: true },
+  home: Home,
+  cut = 0,
+): string | null {
   if (!replay) return 'nothing to send back was kept'
   if (seq <= cut) return `the provider refused its own replay: none is sent up to event ${cut}`
   const differs = (['provider', 'platform', 'model', 'format'] as const).find((field) => replay[field] !== home[field])
-  return differs ? `made by another ${differs}: ${replay[differs]}` : null
+  if (differs) return `made by another ${differs}: ${replay[differs]}`
+  // Both vendors bind what they sign to all that stands before it; on Chat nothing is signed.
+  return moved && home.provider !== 'openai-chat' ? 'it is bound to what a checkpoint has taken the place of' : null
 }
 
 /** A tool's output, cut where OpenAI would refuse it whole. */

@@ -12,7 +12,7 @@ import { createRawJson, type RawJson } from './raw-json'
 import { VIEW_VERSION, buildView } from './view'
 
 /** Where each goes if nobody says otherwise. */
-export const VENDOR_PLATFORM: Readonly<Record<ProviderName, string>> = {
+const VENDOR_PLATFORM: Readonly<Record<ProviderName, string>> = {
   anthropic: 'api.anthropic.com',
   'openai-chat': 'api.openai.com',
   'openai-responses': 'api.openai.com',

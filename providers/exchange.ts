@@ -49,6 +49,8 @@ export type Verdict = Pick<Failure, 'class'> & Partial<Pick<Failure, 'retryable'
 
 export interface ExchangeOptions {
   fetch: Fetch
+  /** The host that requests go to. */
+  platform: string
   /** Removed from every message. */
   secrets: readonly string[]
 }
@@ -116,7 +118,7 @@ export async function exchange<P>(
   }
   try {
     const outcome = await result()
-    const sent = { requestHash: watch.requestHash, dropped }
+    const sent = { requestHash: watch.requestHash, dropped, platform: options.platform }
     if (!outcome.ok || watch.firstByteMs === undefined) return { ...outcome, ...sent }
     return { ...outcome, ...sent, firstByteMs: watch.firstByteMs }
   } catch (error) {

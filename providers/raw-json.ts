@@ -11,24 +11,28 @@ export interface RawJson {
   restore(serialised: string): string
   /** A value's own JSON text. */
   text(value: object): string
-  /** Stand-ins for the elements of an array, which are there as JSON texts: it is serialised without looking at them again. */
-  elements(texts: readonly string[]): unknown[]
+  /** Stand-ins for the elements of an array, which are there as JSON texts: they are put together when the whole is serialised, once. */
+  elements(texts: () => readonly string[]): unknown[]
 }
 
 export function createRawJson(): RawJson {
   const mark = `raw-json-${randomUUID()}-`
-  const texts: string[] = []
+  const texts: (string | (() => string))[] = []
+  const standIn = (text: string | (() => string)): string => `${mark}${texts.push(text) - 1}`
   const raw: RawJson = {
-    of: (json) => `${mark}${texts.push(json) - 1}`,
+    of: standIn,
     restore(serialised) {
       if (texts.length === 0) return serialised
-      return serialised.replace(
-        new RegExp(`"${mark}(\\d+)"`, 'g'),
-        (_, index: string) => texts[Number(index)] ?? 'null',
-      )
+      // No pattern: compiling one costs more than most entries have to be looked at.
+      const [first = '', ...rest] = serialised.split(`"${mark}`)
+      return rest.reduce((whole, part) => {
+        const end = part.indexOf('"')
+        const text = texts[Number(part.slice(0, end))] ?? 'null'
+        return whole + (typeof text === 'string' ? text : text()) + part.slice(end + 1)
+      }, first)
     },
     text: (value) => raw.restore(JSON.stringify(value)),
-    elements: (elements) => (elements.length === 0 ? [] : [raw.of(elements.join(','))]),
+    elements: (elements) => [standIn(() => elements().join(','))],
   }
   return raw
 }

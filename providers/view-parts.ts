@@ -13,6 +13,8 @@ export interface Part {
   results: Entry<'results'>[]
   named: ViewEntry[]
   answer?: Entry<'assistant'>
+  /** The same behind a checkpoint that came later. */
+  moved?: Entry<'assistant'>
   /** The last one that this request names, and what it shows. */
   checkpoint?: { event: Of<'checkpoint_made'>; summary: ViewEntry }
 }
@@ -107,7 +109,8 @@ function add(state: Kept, events: readonly KnownEvent[]): boolean {
   for (const answer of answers) {
     const { saw, replayCut = 0 } = answer.payload.manifest
     const asked = state.open && same(state.open.saw, saw) ? state.open : open(state, saw)
-    state.whole.push({ ...asked.part, answer: answerEntry(answer) })
+    const entry = answerEntry(answer)
+    state.whole.push({ ...asked.part, answer: entry, moved: { ...entry, moved: true } })
     state.speakers = asked.speakers
     state.open = undefined
     state.last = answer

@@ -15,7 +15,8 @@ import { partsOf, type Part, type Parts } from './view-parts'
 /**
  * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks and
  * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was. Version 3: an answer that
- * only calls has an empty text on compatible servers (Qwen's template takes no null), and a paused answer is the last message.
+ * only calls has an empty text on compatible servers (Qwen's template takes no null), a paused answer is the last message, and what was
+ * signed for a beginning that a checkpoint has replaced is left out: providers refuse it.
  */
 export const VIEW_VERSION = 3
 
@@ -89,12 +90,17 @@ function entriesFrom(
 ): ViewEntry[] {
   const from = checkpoint && !isOfAnother(checkpoint.event, events) ? coveredBy(parts, checkpoint.event.payload.hi) : 0
   const entries: ViewEntry[] = checkpoint ? [checkpoint.summary] : []
-  for (const [i, { results, named, answer }] of parts.entries()) {
+  const named = checkpoint ? parts.findIndex((part) => part.checkpoint === checkpoint) : 0
+  for (const [i, { results, named: shown, answer, moved }] of parts.entries()) {
     if (i < from || i > end) continue
     if (i > from) entries.push(...results)
-    if (i < end) entries.push(...named, ...(answer ? [answer] : []))
+    if (i < end) entries.push(...shown, ...oneOf(i < named ? moved : answer))
   }
   return entries
+}
+
+function oneOf(answer: ViewEntry | undefined): ViewEntry[] {
+  return answer ? [answer] : []
 }
 
 /** A compaction begins with the summary of another log: of its own events that stands for none. */

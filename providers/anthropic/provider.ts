@@ -36,6 +36,6 @@ export function createAnthropic({ apiKey, baseURL = ANTHROPIC_URL, fetch: base =
   }
   return {
     name: 'anthropic',
-    call: (request, context) => exchange(adapter, request, context, { fetch: base, secrets: [apiKey] }),
+    call: (request, context) => exchange(adapter, request, context, { fetch: base, platform, secrets: [apiKey] }),
   }
 }

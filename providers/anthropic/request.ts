@@ -24,7 +24,7 @@ import {
   type Home,
   type Part,
 } from '../content'
-import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
+import { charsOf, cutKey, homeKey, isPromise, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
 import { createRawJson, type RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
@@ -70,7 +70,8 @@ export async function encodeMessages(
       if (messages.length === 0) add('user', wired([{ type: 'text', text: GO_ON }]))
       const continues = messages.at(-1)?.role === 'assistant'
       const ofKey = cutKey(key, entry, view.replayCut)
-      const made = await madeOnce(entry, ofKey, drop, (note) => assistant(entry, home, request, note))
+      const found = madeOnce(entry, ofKey, drop, (note) => assistant(entry, home, request, note))
+      const made = isPromise(found) ? await found : found
       // What another model says does not go on with a call of the one before.
       const missing = made.foreign ? open.close() : []
       add('assistant', [...wired(missing), ...made.content])
@@ -80,13 +81,12 @@ export async function encodeMessages(
       // What another model or platform began, this one cannot go on with.
       resumes = entry.paused === true && !made.foreign
     } else {
-      addUser(
-        await madeOnce(entry, key, drop, async (note) => {
-          const blocks = entry.role === 'user' ? await user(entry, request, note) : await results(entry, request, note)
-          const value = wired(blocks)
-          return { value, chars: charsOf(value.map(({ json }) => json)) }
-        }),
-      )
+      const found = madeOnce(entry, key, drop, async (note) => {
+        const blocks = entry.role === 'user' ? await user(entry, request, note) : await results(entry, request, note)
+        const value = wired(blocks)
+        return { value, chars: charsOf(value.map(({ json }) => json)) }
+      })
+      addUser(isPromise(found) ? await found : found)
     }
   }
   if (messages.at(-1)?.role !== 'user' && !resumes) addUser(wired([{ type: 'text', text: GO_ON }]))
@@ -103,7 +103,7 @@ export async function encodeMessages(
       ...settings(model, view, { midTurn, seq: view.entries[0]?.seq ?? 1, drop, raw }),
       ...(system.length > 0 ? { system } : {}),
       ...(tools.length > 0 ? { tools } : {}),
-      messages: raw.elements(messages.map(textOf)),
+      messages: raw.elements(() => messages.map(textOf)),
     } as MessageCreateParams,
     dropped,
     replays,

@@ -26,6 +26,6 @@ export function createOpenAIChat({ apiKey, baseURL = OPENAI_URL, fetch: base = f
   }
   return {
     name: 'openai-chat',
-    call: (request, context) => exchange(adapter, request, context, { fetch: base, secrets: [apiKey] }),
+    call: (request, context) => exchange(adapter, request, context, { fetch: base, platform, secrets: [apiKey] }),
   }
 }

@@ -25,7 +25,7 @@ import {
   type Home,
   type Part,
 } from '../content'
-import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
+import { charsOf, cutKey, homeKey, isPromise, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
 import type { RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
@@ -65,11 +65,12 @@ export async function encodeChat(
   let before: ViewEntry['role'] | undefined
   for (const entry of view.entries) {
     if (entry.role === 'user') {
-      const parts = await madeOnce(entry, key, drop, (note) => user(entry, request, compat, note))
-      open.push(...parts)
+      const parts = madeOnce(entry, key, drop, (note) => user(entry, request, compat, note))
+      open.push(...(isPromise(parts) ? await parts : parts))
     } else if (entry.role === 'results') {
       close()
-      const made = await madeOnce(entry, key, drop, (note) => results(entry, request, compat, note))
+      const found = madeOnce(entry, key, drop, (note) => results(entry, request, compat, note))
+      const made = isPromise(found) ? await found : found
       messages.push(...made.messages)
       open.push(...made.after)
     } else {
@@ -77,11 +78,12 @@ export async function encodeChat(
       close()
       const after = before === 'results'
       const ofKey = cutKey(`${key}\n${after}`, entry, view.replayCut)
-      const made = await madeOnce(entry, ofKey, drop, async (note) => {
+      const found = madeOnce(entry, ofKey, drop, async (note) => {
         const message = await assistant(entry, after, home, compat, request, note)
         const json = JSON.stringify(message)
         return { value: { json, replays: REASONING_FIELDS.some((name) => message[name]) }, chars: json.length }
       })
+      const made = isPromise(found) ? await found : found
       messages.push(made.json)
       replays ||= made.replays
     }
@@ -106,7 +108,7 @@ export async function encodeChat(
       model: model.name,
       stream: model.stream !== false,
       ...settings(model, view, compat, seq, drop, raw),
-      messages: [...system(view.system, compat), ...raw.elements(messages)],
+      messages: [...system(view.system, compat), ...raw.elements(() => messages)],
       ...(tools.length > 0 ? { tools } : {}),
     } as ChatCompletionCreateParams,
     dropped,

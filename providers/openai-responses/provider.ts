@@ -29,6 +29,6 @@ export function createOpenAIResponses({ apiKey, baseURL = OPENAI_URL, fetch: bas
   }
   return {
     name: 'openai-responses',
-    call: (request, context) => exchange(adapter, request, context, { fetch: base, secrets: [apiKey] }),
+    call: (request, context) => exchange(adapter, request, context, { fetch: base, platform, secrets: [apiKey] }),
   }
 }

@@ -23,7 +23,7 @@ import {
   type Home,
   type Part,
 } from '../content'
-import { charsOf, cutKey, homeKey, madeOnce } from '../entry-cache'
+import { charsOf, cutKey, homeKey, isPromise, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
 import { createRawJson, type RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
@@ -61,11 +61,12 @@ export async function encodeResponse(
   let replays = false
   for (const entry of view.entries) {
     const ofKey = cutKey(key, entry, view.replayCut)
-    const made = await madeOnce(entry, ofKey, drop, async (note) => {
+    const found = madeOnce(entry, ofKey, drop, async (note) => {
       const own: Made = { home, raw: createRawJson(), request, drop: note, replays: false }
       const items = (await itemsOf(entry, own)).map((item) => own.raw.text(item))
       return { value: { items, replays: own.replays }, chars: charsOf(items) }
     })
+    const made = isPromise(found) ? await found : found
     input.push(...made.items)
     replays ||= made.replays
   }
@@ -85,7 +86,7 @@ export async function encodeResponse(
       stream: model.stream !== false,
       ...settings(model, view, platform, view.entries[0]?.seq ?? 1, drop, raw),
       ...(view.system.trim() === '' ? {} : { instructions: view.system }),
-      input: raw.elements(input),
+      input: raw.elements(() => input),
       ...(tools.length > 0 ? { tools } : {}),
     } as ResponseCreateParams,
     dropped,

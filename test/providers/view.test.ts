@@ -1,7 +1,7 @@
 /** Views: in view order, and only ever longer (L9, L10). */
 import fc from 'fast-check'
 import type { KnownEvent, Payload } from '../../contract/events'
-import type { View } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/ports'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
 import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../../providers/view'
@@ -303,6 +303,13 @@ describe('a fork', () => {
   })
 })
 
+/** Behind a checkpoint an answer says that it was made before it. */
+function unmoved(entry: ViewEntry): ViewEntry {
+  if (entry.role !== 'assistant') return entry
+  const { moved: _, ...rest } = entry
+  return rest
+}
+
 describe('a checkpoint', () => {
   const checkpoint = (seq: number, hi: number): KnownEvent =>
     event(seq, 'checkpoint_made', { lo: 1, hi, blocks: [{ type: 'text', text: `sum to ${hi}` }], method: 'given' })
@@ -334,6 +341,13 @@ describe('a checkpoint', () => {
         'results b=B',
       ])
     expect(asText([...steps, checkpoint(7, 2)], [6, 5, 7])[1]).toBe('user go')
+  })
+  test('takes the ground from what was signed before it: those answers go without, later ones do not', () => {
+    const log = [...steps, checkpoint(7, 3), answered(8, 4, [6, 5, 7], text('x')), message(9, 'on')]
+    const moved = buildView(log, DEFINITION, [9]).entries.map((entry) =>
+      entry.role === 'assistant' ? [entry.seq, entry.moved] : [],
+    )
+    expect(moved.flat()).toEqual([4, true, 8, undefined])
   })
   test('counts from the request that names it; the log without it gives the raw view as ever', () => {
     const log = [...steps, checkpoint(7, 6), answered(8, 4, [6, 5], text('asked before it')), message(9, 'on')]
@@ -386,7 +400,7 @@ describe('a checkpoint', () => {
         const at = (events.at(-1)?.seq ?? 0) + 1
         const raw = buildView(events, DEFINITION, saw).entries
         const cut = buildView([...events, checkpoint(at, hi + 1)], DEFINITION, [...saw, at]).entries
-        expect(raw.slice(raw.length - cut.length + 1)).toEqual(cut.slice(1))
+        expect(raw.slice(raw.length - cut.length + 1)).toEqual(cut.slice(1).map(unmoved))
         const [, next] = cut
         if (next?.role === 'results') throw new Error('results without their calls')
         const named = new Set(saw)
