@@ -36,6 +36,8 @@ export interface Compat {
   serviceTier: boolean
   /** Takes `file` parts (PDF). */
   files: boolean
+  /** Takes images; one that does not refuses the whole request. */
+  images: boolean
   /** Refuses a tool's output above OpenAI's limit. */
   outputLimit: boolean
   /** How an answer's reasoning goes back in a turn with tools: in the field in which it came, in this one always, or not at all. */
@@ -59,6 +61,7 @@ const COMMON: Compat = {
   serverTools: false,
   serviceTier: false,
   files: false,
+  images: true,
   outputLimit: false,
   reasoning: 'as_it_came',
 }
@@ -81,6 +84,7 @@ const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
   // In turns with tools it refuses an assistant message without the field, also one that another model wrote.
   deepseek: {
     noContent: null,
+    images: false,
     reasoning: 'reasoning_content',
     off: 'thinking_disabled',
     efforts: ['none', 'low', 'high', 'max'],

@@ -157,9 +157,13 @@ function textPart(text: string): Part {
   return { kind: 'text', text }
 }
 
-/** A PDF only where the endpoint is known to take one. */
+/** An image only where it is taken, a PDF only where the endpoint is known to take one. */
 function shown(parts: readonly Part[], compat: Compat, seq: number, drop: Drop): Part[] {
   return parts.map((part) => {
+    if (part.kind === 'image' && !compat.images) {
+      drop(seq, 'image', 'this server takes no images')
+      return textPart('[image not shown]')
+    }
     if (part.kind !== 'pdf' || compat.files) return part
     drop(seq, 'file', 'application/pdf is not sent to this provider')
     return textPart(`[file ${part.name}, application/pdf: not shown]`)

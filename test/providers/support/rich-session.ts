@@ -31,7 +31,7 @@ export const HOMES: readonly Home[] = [
   home('chat at openai', spec('openai-chat', 'gpt-4o'), 'api.openai.com'),
   home('chat at vllm', spec('openai-chat', 'Qwen/Qwen3-32B', { compat: 'vllm' }), 'localhost'),
   home('chat at deepseek', spec('openai-chat', 'deepseek-chat'), 'api.deepseek.com'),
-  home('chat at openrouter', spec('openai-chat', 'qwen/qwen3-max'), 'openrouter.ai'),
+  home('chat at openrouter', spec('openai-chat', 'z-ai/glm-5'), 'openrouter.ai'),
 ]
 
 const tool = (name: string, more: object): object => ({
