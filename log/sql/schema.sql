@@ -437,7 +437,7 @@ begin
       if p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
         stored := savefile.lineage_seq(p_space, p_session, k);
       else
-        stored := (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = k);
+        stored := savefile.own_seq(p_space, p_session, k);
       end if;
     end if;
     if k is null or p_types[i] in ('session_created', 'forked') then
@@ -468,11 +468,6 @@ begin
         actors := actors || actor;
         keys := keys || k;
         bodies := bodies || body;
-      elsif s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
-        insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
-        values (p_space, p_session, head, p_types[i], version, event_at, actor, k, null, body, h,
-          savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, null, body))
-        returning hash into h;
       else
         h := savefile.add_event(p_space, p_session, head, h, event_at, p_types[i], version, actor, k, body);
       end if;
@@ -1517,21 +1512,12 @@ begin
   event_at := greatest(savefile.now_us(), s.head_at);
   head := s.head + 1;
   seq := head;
-  if s.kid is null and substring(body from 1 for 7) <> 'sealed:'::bytea then
-    insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
-    values (p_space, p_session, head, p_type, p_v, event_at, p_actor, k, null, body, s.head_hash,
-      savefile.event_hash(s.head_hash, p_session, head, p_type, p_v, event_at, p_actor, k, null, body))
-    returning hash into h;
-  else
-    h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
-  end if;
+  h := savefile.add_event(p_space, p_session, head, s.head_hash, event_at, p_type, p_v, p_actor, k, body);
   if p_type = 'definition_changed' then
     insert into savefile.session_definitions (space_id, session_id, seq, definition) values (p_space, p_session, head, p_definition);
   end if;
   update savefile.sessions x set
-    head = input.head, head_hash = h, head_at = event_at,
-    -- What a list is ordered by, to a second: a row that keeps its place in the indexes is written for half the cost.
-    updated_at = case when event_at > x.updated_at + 1000000 or x.due_at is null or not works then event_at else x.updated_at end,
+    head = input.head, head_hash = h, head_at = event_at, updated_at = event_at,
     closed = x.closed or p_type = 'session_closed',
     definition = case when p_type = 'definition_changed' then p_definition else x.definition end,
     due_at = case when p_type = 'session_closed' then null when works then least(x.due_at, event_at) else x.due_at end,
