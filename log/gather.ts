@@ -1,7 +1,7 @@
 /**
  * Calls that come at the same time go to the database together: a statement and a commit cost about as much as an append, so they are shared.
- * Nobody waits for company: one that comes alone goes out at once, and those that come while four statements are under way are the fifth.
- * Nor for anybody else's lock: what could not be done at once with the others is done by itself, beside them.
+ * Nobody waits for company: one that comes alone goes out at once, by itself, and those that come while four statements are under way are the
+ * fifth. Nor for anybody else's lock: what could not be done at once with the others is done by itself, beside them.
  */
 import { isUnreachable } from './pool'
 
@@ -34,6 +34,9 @@ export function gather<A, R>({ one, many, bytes }: Together<A, R>): (call: A) =>
   }
 
   async function send(batch: readonly Waiting<A, R>[]): Promise<void> {
+    const [first] = batch
+    // It may wait for a lock, and keep its place among the four meanwhile; so at most one does.
+    if (first && batch.length === 1 && running === 1) return first.resolve(await one(first.call))
     let results: (R | null)[]
     try {
       results = await many(batch.map(({ call }) => call))

@@ -19,8 +19,9 @@ describe('calls that come at once', () => {
       },
     })
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => call(n)))
-    expect(answers).toEqual(Array.from({ length: 20 }, (_, n) => `many ${n}`))
-    expect(sizes).toEqual([1, 1, 1, 1, 16])
+    // The first came alone.
+    expect(answers).toEqual(Array.from({ length: 20 }, (_, n) => (n === 0 ? 'one 0' : `many ${n}`)))
+    expect(sizes).toEqual([1, 1, 1, 16])
   })
 
   it('are done one by one where one of them is at fault', async () => {
@@ -40,8 +41,10 @@ describe('calls that come at once', () => {
     const gone = Object.assign(new Error('gone'), { code: 'ECONNRESET' })
     const one = jest.fn(settled)
     const call = gather<number, string>({ bytes, one, many: () => Promise.reject(gone) })
-    await expect(Promise.all([call(1), call(2)])).rejects.toBe(gone)
-    expect(one).not.toHaveBeenCalled()
+    const [alone, ...together] = [0, 1, 2].map((n) => call(n))
+    for (const each of together) await expect(each).rejects.toBe(gone)
+    await expect(alone).resolves.toBe('one 0')
+    expect(one.mock.calls).toEqual([[0]])
   })
 })
 
