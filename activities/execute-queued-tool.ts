@@ -3,6 +3,8 @@
  * follows from the result the session's own worker decides.
  */
 import type { StepInput } from '../contract/activities'
+import { SavefileError } from '../contract/errors'
+import { parseStep } from '../contract/ids'
 import type { ExecutorLog, QueueLog } from '../contract/ports'
 import { tryAgain, withStep, type StepDeps } from './claim-step'
 import { runHeld, type Found, type RunDeps } from './execute-tool'
@@ -18,6 +20,8 @@ const NOT_OURS_MS = 10_000
 export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: StepInput) => Promise<null> {
   return async (input) => {
     const { ref, step } = input
+    const parsed = parseStep(step)
+    if (parsed.kind !== 'tool') throw new SavefileError('invalid_input', `${step} is not a tool step.`)
     let found: Found | undefined
     const claimDraft: ExecutorLog['claimDraft'] = async (ref, epoch, step, { token }) => {
       const claimed = await deps.log.claimCall(ref, epoch, step, token)
@@ -28,9 +32,8 @@ export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: St
       }
       if ('call' in claimed) {
         const { tool, args, idempotencyKey, timeoutMs, workFolder, safe } = claimed.call
-        const id = step.slice('tool@'.length)
         const spec = { name: tool, timeoutMs, readOnly: safe, idempotent: safe }
-        found = { call: { id, args, idempotencyKey }, spec, workFolder }
+        found = { call: { id: parsed.call, args, idempotencyKey }, spec, workFolder }
       }
       return claim
     }

@@ -30,8 +30,8 @@ export async function claimSession(
 
 const UNIQUE_VIOLATION = '23505'
 
-interface ClaimRow {
-  status: DraftClaim['status']
+export interface ClaimRow<S extends string = DraftClaim['status']> {
+  status: S
   attempt: number
   attempts: string
   retry_us: number | null
@@ -57,10 +57,18 @@ export async function claimDraft(
     if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return ask()
     throw error
   })
-  if (row.status === 'claimed')
-    return { status: 'claimed', token, attempt: row.attempt, attempts: Attempt.array().parse(JSON.parse(row.attempts)) }
-  if (row.status === 'busy') return { status: 'busy', retryMs: millis(row.retry_us) }
-  return { status: row.status }
+  return claimOf(row, token)
+}
+
+/** What a claiming function of the database answered. */
+export function claimOf<S extends string>(
+  { status, attempt, attempts, retry_us }: ClaimRow<S>,
+  token: string,
+): DraftClaim | { status: Exclude<S, 'claimed' | 'busy'> } {
+  if (status === 'claimed')
+    return { status: 'claimed', token, attempt, attempts: Attempt.array().parse(JSON.parse(attempts)) }
+  if (status === 'busy') return { status: 'busy', retryMs: millis(retry_us) }
+  return { status: status as Exclude<S, 'claimed' | 'busy'> }
 }
 
 export async function finishDraft(

@@ -4,19 +4,15 @@
  */
 import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'
-import { Attempt } from '../contract/events'
 import { parseStep, type SessionRef } from '../contract/ids'
 import type { Delta, DeltaSink, DraftClaim, QueueLog } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
+import { claimOf, type ClaimRow } from './drafts'
 import { query, queryRow } from './pool'
 
 const FLUSH_MS = 100
 
-interface ClaimRow {
-  status: DraftClaim['status'] | 'call_not_found'
-  attempt: number
-  attempts: string
-  retry_us: number | null
+interface QueuedRow extends ClaimRow<DraftClaim['status'] | 'call_not_found'> {
   tool: string
   args: string
   idempotency_key: string | null
@@ -50,25 +46,17 @@ export function createQueueLog(pool: Pool, ttlMs: number): QueueLog {
   }
   return {
     async claimCall(ref, epoch, step, token) {
-      const row = await queryRow<ClaimRow & Record<string, unknown>>(
+      const row = await queryRow<QueuedRow & Record<string, unknown>>(
         pool,
         'select * from savefile.executor_claim($1, $2, $3, $4, $5, $6)',
         [ref.space, ref.session, epoch, callOf(step), token, ttlMs * 1000],
       )
-      const { status } = row
-      if (status === 'busy') return { claim: { status, retryMs: Math.max(1, Math.ceil((row.retry_us ?? 0) / 1000)) } }
-      if (status !== 'claimed') return { claim: { status } }
-      const { attempt, tool, args, idempotency_key, timeout_ms, work_folder, safe } = row
+      const claim = claimOf(row, token)
+      if (claim.status !== 'claimed') return { claim }
+      const { tool, args, idempotency_key, timeout_ms, work_folder, safe } = row
       return {
-        claim: { status, token, attempt, attempts: Attempt.array().parse(JSON.parse(row.attempts)) },
-        call: {
-          tool,
-          args,
-          idempotencyKey: idempotency_key,
-          timeoutMs: timeout_ms,
-          workFolder: work_folder,
-          safe,
-        },
+        claim,
+        call: { tool, args, idempotencyKey: idempotency_key, timeoutMs: timeout_ms, workFolder: work_folder, safe },
       }
     },
     async finishDraft(ref, step, token, event) {
