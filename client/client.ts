@@ -26,6 +26,7 @@ import { migrate, type MigrateRequest } from './migrate'
 import type { Nudged } from './nudge'
 import { definitionNotFound, notEncrypted, refusal, sessionExists, sessionNotFound } from './refusals'
 import { createSharing } from './sharing'
+import { storedEvents } from './stored-events'
 import { createTranscripts } from './transcripts'
 import type {
   Answer,
@@ -59,7 +60,6 @@ export interface ClientParts {
 /** A key that a caller chooses: it becomes part of an event. */
 const KEY = /^[\x21-\x7e]{1,200}$/
 const CANDIDATES = 6
-const PAGE = 500
 
 export function createClient(parts: ClientParts): Client {
   const { log, nudge, encoder, space, actor, tools = [], encrypted = false, disconnect } = parts
@@ -142,8 +142,7 @@ export function createClient(parts: ClientParts): Client {
   /** Page by page up to the head of now: memory does not grow with the log. */
   async function* everyEvent(session: string): AsyncGenerator<LogEvent> {
     const { head } = await info(session)
-    for (let from = 1; from <= head; from += PAGE)
-      yield* await read(session, { from, to: Math.min(head, from + PAGE - 1), limit: PAGE })
+    for await (const event of storedEvents(log, ref(session), head)) yield toLogEvent(event)
   }
   const rangeOf =
     (session: string): ReadRange =>

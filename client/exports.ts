@@ -6,6 +6,8 @@ import type { ClientLog, SessionInfo } from '../contract/ports'
 import type { ExportSettings, ExportSource } from '../transcripts/exporting'
 import { EXPORTERS } from '../transcripts/formats'
 import type { Context, ContextOptions } from './context'
+import { modelNamed } from './model-named'
+import { storedEvents } from './stored-events'
 
 export interface ExportAsOptions extends ExportSettings {
   /** Of a provider's request: as if no checkpoint had been made. */
@@ -25,8 +27,6 @@ interface ExportParts {
   context(session: string, options: ContextOptions): Promise<Context>
 }
 
-const PAGE = 500
-
 export function exportFormats(): string[] {
   return [...Object.keys(EXPORTERS), ...ProviderName.options]
 }
@@ -34,12 +34,10 @@ export function exportFormats(): string[] {
 export function createExports({ log, space, info, context }: ExportParts) {
   return {
     async *exportAs(session: string, format: string, options: ExportAsOptions = {}): AsyncGenerator<string> {
-      const [name = '', ...model] = format.split('/')
-      const provider = ProviderName.safeParse(name)
-      if (provider.success) {
+      const { provider, name: model } = modelNamed(format)
+      if (provider) {
         // A request is one piece: it is what the adapter would send, by its own encoder.
-        const as = { provider: provider.data, ...(model.length > 0 ? { model: model.join('/') } : {}) }
-        const made = await context(session, { as, next: true, raw: options.raw })
+        const made = await context(session, { as: { provider, model }, next: true, raw: options.raw })
         options.onProgress?.(made.seq)
         for (const one of made.dropped) options.onDropped?.(one)
         return void (yield `${made.body}\n`)
@@ -65,15 +63,10 @@ export function createExports({ log, space, info, context }: ExportParts) {
     return {
       info: of,
       async *events(): AsyncGenerator<StoredEvent> {
-        for (let from = 1; from <= of.head;) {
-          const page = await log.read(ref, { from, to: Math.min(of.head, from + PAGE - 1), limit: PAGE })
-          if (page.length === 0) return
-          for (const event of page) {
-            if (event.seq > furthest) read()
-            furthest = Math.max(furthest, event.seq)
-            yield event
-          }
-          from += page.length
+        for await (const event of storedEvents(log, ref, of.head)) {
+          if (event.seq > furthest) read()
+          furthest = Math.max(furthest, event.seq)
+          yield event
         }
       },
       definition: (hash) => orNull(log.definition(space, hash), ['definition_not_found']),

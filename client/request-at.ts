@@ -8,6 +8,7 @@ import type { SessionRef } from '../contract/ids'
 import type { ClientLog, View } from '../contract/ports'
 import { reduce } from '../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../contract/state'
+import { storedEvents } from './stored-events'
 
 export interface RequestAt {
   /** The events that it may show. */
@@ -22,8 +23,6 @@ export interface RequestAt {
   state: State
 }
 
-const PAGE = 500
-
 /**
  * @param next the one that would be made behind the event, whatever it is.
  * @throws SavefileError `newer_worker_needed`, `key_missing`, `key_destroyed`, `corrupt_log`: what nobody can read cannot be shown.
@@ -31,24 +30,19 @@ const PAGE = 500
 export async function requestAt(log: ClientLog, ref: SessionRef, at: number, next = false): Promise<RequestAt> {
   const events: KnownEvent[] = []
   let state = emptyState
-  for (let from = 1; from <= at; from += PAGE)
-    for (const stored of await log.read(ref, { from, to: Math.min(at, from + PAGE - 1), limit: PAGE })) {
-      const event = parseEvent(stored)
-      if (!event) throw unreadable(ref.session, stored)
-      const made = event.seq === at && !next ? madeBy(event) : null
-      if (made) return { events, definition: made.manifest.definition, saw: made.manifest.saw, made, state }
-      const reduced = reduce(state, event)
-      if (!reduced.ok)
-        throw new SavefileError(
-          'corrupt_log',
-          `Event ${event.seq} (${event.type}) cannot follow: ${reduced.refusal}.`,
-          {
-            seq: event.seq,
-          },
-        )
-      state = reduced.state
-      events.push(event)
-    }
+  for await (const stored of storedEvents(log, ref, at)) {
+    const event = parseEvent(stored)
+    if (!event) throw unreadable(ref.session, stored)
+    const made = event.seq === at && !next ? madeBy(event) : null
+    if (made) return { events, definition: made.manifest.definition, saw: made.manifest.saw, made, state }
+    const reduced = reduce(state, event)
+    if (!reduced.ok)
+      throw new SavefileError('corrupt_log', `Event ${event.seq} (${event.type}) cannot follow: ${reduced.refusal}.`, {
+        seq: event.seq,
+      })
+    state = reduced.state
+    events.push(event)
+  }
   return { events, definition: state.definition, saw: unseenByModel(state), made: null, state }
 }
 

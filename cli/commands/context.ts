@@ -2,7 +2,8 @@
 import type { Command } from 'commander'
 import type { Context } from '../../client/context'
 import type { DroppedKind, MigrateRequest, MigrationReport } from '../../client/migrate'
-import { ModelSpec, ProviderName } from '../../contract/definition'
+import { modelNamed } from '../../client/model-named'
+import { ModelSpec } from '../../contract/definition'
 import { SavefileError } from '../../contract/errors'
 import { sessionAt, withExamples, type Cli } from '../cli'
 import { count, tokens } from '../numbers'
@@ -153,14 +154,6 @@ async function requestOf(options: MigrateCliOptions, at: number | undefined): Pr
       : { model: { ...(model === undefined ? {} : modelNamed(model)), ...effortOf(effort) } }),
     ...(fork ? { fork: own } : {}),
   }
-}
-
-/** `provider/model`, `provider` or `model`: names of models may hold slashes, and are no provider's names. */
-function modelNamed(text: string): { provider?: ProviderName; name?: string } {
-  const [first = '', ...rest] = text.split('/')
-  const provider = ProviderName.safeParse(first)
-  const name = provider.success ? rest.join('/') : text
-  return { ...(provider.success ? { provider: provider.data } : {}), ...(name === '' ? {} : { name }) }
 }
 
 function effortOf(effort: string | undefined): Pick<MigrateRequest, never> | { reasoning: ModelSpec['reasoning'] } {
