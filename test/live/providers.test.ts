@@ -2,9 +2,9 @@
  * The adapters against the vendors themselves: `npm run test:live`, for each provider whose key is in the environment. A run costs some cents.
  * Without being asked for there are no such tests, only one that says so.
  */
-import type { Block } from '../../contract/blocks'
 import type { ModelSpec, ProviderName } from '../../contract/definition'
 import type { ModelResult, Provider, View, ViewEntry } from '../../contract/ports'
+import { entry, type Answered } from '../providers/support/answered'
 import { createAnthropic } from '../../providers/anthropic/provider'
 import { createOpenAIChat } from '../../providers/openai-chat/provider'
 import { createOpenAIResponses } from '../../providers/openai-responses/provider'
@@ -49,17 +49,7 @@ const asked = SAVEFILE_TEST_LIVE === '1' ? TARGETS : []
 
 const ASK = 'Use the tool look once. Then answer with the word that it gave you, and nothing else.'
 const SCHEMA = '{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"],"additionalProperties":false}'
-type Answered = Extract<ModelResult, { ok: true }>
 
-function entry(seq: number, { blocks, replay }: Answered): ViewEntry {
-  let n = 0
-  return {
-    role: 'assistant',
-    seq,
-    blocks: blocks.map((b): Block => (b.type === 'tool_call' ? { ...b, call: `s:${seq}.${n++}` } : b)),
-    ...(replay ? { replay } : {}),
-  }
-}
 const callsOf = (e: ViewEntry): string[] =>
   e.role === 'assistant' ? e.blocks.flatMap((b) => (b.type === 'tool_call' ? [b.call] : [])) : []
 

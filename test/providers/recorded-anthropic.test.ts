@@ -1,7 +1,7 @@
 /** Real exchanges with Messages: each stream parsed, and folded back into the next request as the real client sent it. */
 import { createHash } from 'node:crypto'
-import type { Block } from '../../contract/blocks'
-import type { ModelResult, View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/ports'
+import { entry, type Answered } from './support/answered'
 import { anthropicAt, call, context, noBlob, said, spec, toAnthropic, unmarked, user } from './support/calls'
 import { anthropicProblems } from './support/anthropic-rules'
 import { chunks, recorded, streamOf, type Exchange, type Json } from './support/recorded'
@@ -13,7 +13,6 @@ beforeEach(async () => {
 })
 afterEach(() => server.close())
 
-type Answered = Extract<ModelResult, { ok: true }>
 type Content = Json[]
 
 function viewOf(body: Exchange['request']['body'], entries: ViewEntry[]): View {
@@ -48,17 +47,6 @@ async function send(
   const sent = JSON.parse(server.received.at(-1)?.body ?? '{}') as Json & { messages: Json[] }
   expect(anthropicProblems(sent)).toEqual([])
   return { result, body: sent, said: ctx.said }
-}
-
-function entry(seq: number, { blocks, replay, stop }: Answered): ViewEntry {
-  let n = 0
-  return {
-    role: 'assistant',
-    seq,
-    blocks: blocks.map((b): Block => (b.type === 'tool_call' ? { ...b, call: `s:${seq}.${n++}` } : b)),
-    ...(replay ? { replay } : {}),
-    ...(stop === 'pause' ? { paused: true } : {}),
-  }
 }
 
 const firstText = (exchange: Exchange): string => {

@@ -1,6 +1,6 @@
 /** Real exchanges with Chat Completions: each stream parsed, and folded back into the next request as the real client sent it. */
-import type { Block } from '../../contract/blocks'
-import type { ModelResult, View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/ports'
+import { entry, results, type Answered } from './support/answered'
 import { chatAt, context, noBlob, spec, user } from './support/calls'
 import { chatProblems } from './support/chat-rules'
 import { chunks, recorded, streamOf, type Exchange, type Json } from './support/recorded'
@@ -11,8 +11,6 @@ beforeEach(async () => {
   server = await startWireServer()
 })
 afterEach(() => server.close())
-
-type Answered = Extract<ModelResult, { ok: true }>
 
 async function send(
   exchange: Exchange,
@@ -36,31 +34,6 @@ async function send(
   const sent = JSON.parse(server.received.at(-1)?.body ?? '{}') as Json & { messages: Json[] }
   expect(chatProblems(sent)).toEqual([])
   return { result, body: sent }
-}
-
-function entry(seq: number, { blocks, replay }: Answered): ViewEntry {
-  let n = 0
-  return {
-    role: 'assistant',
-    seq,
-    blocks: blocks.map((b): Block => (b.type === 'tool_call' ? { ...b, call: `s:${seq}.${n++}` } : b)),
-    ...(replay ? { replay } : {}),
-  }
-}
-
-function results(answered: ViewEntry, outputs: string[]): ViewEntry {
-  const calls = answered.role === 'assistant' ? answered.blocks.filter((b) => b.type === 'tool_call') : []
-  return {
-    role: 'results',
-    seq: answered.seq + 1,
-    results: calls.map((c, i) => ({
-      seq: answered.seq + 1 + i,
-      call: c.call,
-      name: c.name,
-      outcome: 'ok',
-      blocks: [{ type: 'text', text: outputs[i] ?? '' }],
-    })),
-  }
 }
 
 /** Ids by their order of appearance; a content that is null is one that is absent. */

@@ -1,8 +1,8 @@
 /** Real exchanges with Responses: each answer parsed, and folded back into the next request as the real client sent it. */
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
-import type { Block } from '../../contract/blocks'
-import type { ModelResult, View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/ports'
+import { entry, results, type Answered } from './support/answered'
 import { context, noBlob, responsesAt, said, spec, user } from './support/calls'
 import { chunks, recorded, streamOf, type Exchange, type Json } from './support/recorded'
 import { responsesProblems } from './support/responses-rules'
@@ -13,8 +13,6 @@ beforeEach(async () => {
   server = await startWireServer()
 })
 afterEach(() => server.close())
-
-type Answered = Extract<ModelResult, { ok: true }>
 
 async function send(
   exchange: Exchange,
@@ -46,31 +44,6 @@ async function send(
   const sent = JSON.parse(server.received.at(-1)?.body ?? '{}') as Json & { input: Json[] }
   expect(responsesProblems(sent)).toEqual([])
   return { result, input: sent.input, body: sent, said: ctx.said }
-}
-
-function entry(seq: number, { blocks, replay }: Answered): ViewEntry {
-  let n = 0
-  return {
-    role: 'assistant',
-    seq,
-    blocks: blocks.map((b): Block => (b.type === 'tool_call' ? { ...b, call: `s:${seq}.${n++}` } : b)),
-    ...(replay ? { replay } : {}),
-  }
-}
-
-function results(answered: ViewEntry, outputs: string[]): ViewEntry {
-  const calls = answered.role === 'assistant' ? answered.blocks.filter((b) => b.type === 'tool_call') : []
-  return {
-    role: 'results',
-    seq: answered.seq + 1,
-    results: calls.map((c, i) => ({
-      seq: answered.seq + 1 + i,
-      call: c.call,
-      name: c.name,
-      outcome: 'ok',
-      blocks: [{ type: 'text', text: outputs[i] ?? '' }],
-    })),
-  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { parseEvent, type KnownEvent } from '../../contract/events'
 import type { StoredEvent } from '../../contract/events'
 import { buildView } from '../../providers/view'
 import { openLog, type TestLog } from '../log/support'
+import { entriesTold } from './told'
 
 export const FIXTURES_FOLDER = path.join(__dirname, '..', '..', '..', 'shared', 'fixtures', 'transcripts')
 
@@ -85,19 +86,7 @@ export async function toldBy(desk: Desk, session: string): Promise<unknown[]> {
   const seen = new Set(events.flatMap((e) => (e.type === 'model_answered' ? e.payload.manifest.saw : [])))
   const unseen = late.flatMap(({ seq }) => (seen.has(seq) ? [] : [seq]))
   const view = buildView(events, await desk.client.definition(definition), unseen, { raw: true })
-  const names = new Map<string, string>()
-  const named = (call: string): string => names.get(call) ?? (names.set(call, `call ${names.size}`).get(call) as string)
-  return view.entries.map((entry) => {
-    if (entry.role === 'results')
-      return {
-        role: 'results',
-        results: entry.results.map(({ call, name, outcome, blocks }) => ({ call: named(call), name, outcome, blocks })),
-      }
-    const blocks = entry.blocks.map((block) =>
-      block.type === 'tool_call' ? { ...block, call: named(block.call) } : block,
-    )
-    return { role: entry.role, blocks }
-  })
+  return entriesTold(view)
 }
 
 /** The session, its forks below it, and the sub-agents of all of them. */

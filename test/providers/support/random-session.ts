@@ -5,13 +5,13 @@
 import { createHash } from 'node:crypto'
 import type { Block, ContentBlock } from '../../../contract/blocks'
 import { parseDefinition, type Definition } from '../../../contract/definition'
-import type { KnownEvent, NewEvent, Outcome, Replay } from '../../../contract/events'
+import { VIEW_VERSION, type KnownEvent, type NewEvent, type Outcome, type Replay } from '../../../contract/events'
 import { callId, parseStep } from '../../../contract/ids'
 import { nextStep, type DraftView } from '../../../contract/next-step'
 import type { View } from '../../../contract/ports'
 import { reduce } from '../../../contract/reduce'
 import { emptyState, openCalls, phaseOf, unseenByModel, type State } from '../../../contract/state'
-import { VIEW_VERSION, buildView } from '../../../providers/view'
+import { buildView } from '../../../providers/view'
 
 const tool = (name: string, more: object): object => ({
   name,

@@ -6,7 +6,14 @@
 import { createHash } from 'node:crypto'
 import type { Block, BlobRef, ContentBlock } from '../../../contract/blocks'
 import { parseDefinition, type Definition, type ModelSpec } from '../../../contract/definition'
-import type { KnownEvent, Manifest, NewEvent, Outcome, Payload } from '../../../contract/events'
+import {
+  VIEW_VERSION,
+  type KnownEvent,
+  type Manifest,
+  type NewEvent,
+  type Outcome,
+  type Payload,
+} from '../../../contract/events'
 import { callId, modelStep } from '../../../contract/ids'
 import type { ModelRequest, View } from '../../../contract/ports'
 import { reduce } from '../../../contract/reduce'
@@ -14,7 +21,7 @@ import { emptyState, unseenByModel, type State } from '../../../contract/state'
 import { isRecord, type Json } from '../../../dev/scripted-model/json'
 import { seal, walkAnthropic, walkResponses, type Place } from '../../../dev/scripted-model/replay'
 import { createEncoder } from '../../../providers/encode'
-import { VIEW_VERSION, newlyDropped } from '../../../providers/view'
+import { newlyDropped } from '../../../providers/view'
 import { spec } from './calls'
 
 /** A model, and where it is asked. */
