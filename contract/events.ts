@@ -11,9 +11,17 @@ const Micros = z.int().nonnegative()
 const Step = z.string().min(1)
 const Call = z.string().min(1)
 
+/**
+ * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks and
+ * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was. Version 3: an answer that
+ * only calls has an empty text on compatible servers (Qwen's template takes no null), a paused answer is the last message, and what was
+ * signed for a beginning that a checkpoint has replaced is left out: providers refuse it.
+ */
+export const VIEW_VERSION = 3
+
 /** What the model saw. The request is: the one before (`prev`), its answer, its results in the order of the calls, then `saw`. */
 export const Manifest = z.strictObject({
-  /** Version of the view's rules. */
+  /** Version of the view's rules: VIEW_VERSION of its day. */
   view: z.int().positive(),
   definition: Sha256,
   /** Seq of the answer whose request this one extends; 0 for the first. */

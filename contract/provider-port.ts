@@ -56,6 +56,17 @@ export interface Billed {
   cacheWrite1h?: number
 }
 
+export interface ModelFailure {
+  ok: false
+  class: FailureClass
+  retryable: boolean
+  retryAfterMs?: number
+  status?: number
+  message: string
+  /** It is the replay in the request that was refused: without it, the same request may be taken. */
+  replayRefused?: true
+}
+
 export type ModelResult = Sent &
   (
     | {
@@ -71,16 +82,7 @@ export type ModelResult = Sent &
         firstByteMs?: number
         billed?: Billed
       }
-    | {
-        ok: false
-        class: FailureClass
-        retryable: boolean
-        retryAfterMs?: number
-        status?: number
-        message: string
-        /** It is the replay in the request that was refused: without it, the same request may be taken. */
-        replayRefused?: true
-      }
+    | ModelFailure
   )
 
 /** A wire API with its adapter. Whatever goes wrong at or on the way to the provider is a result, never a throw. */

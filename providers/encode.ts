@@ -2,6 +2,7 @@
  * The pure half of the providers: what a request would be on the wire, byte for byte, without a key and without sending it. What the
  * adapters send is this; the SDKs are asked for nothing here.
  */
+import { VIEW_VERSION } from '../contract/events'
 import type { ProviderName } from '../contract/definition'
 import type { RequestEncoder } from '../contract/encoder'
 import type { ModelRequest } from '../contract/ports'
@@ -9,7 +10,7 @@ import { encodeMessages } from './anthropic/request'
 import { encodeChat } from './openai-chat/request'
 import { encodeResponse } from './openai-responses/request'
 import { createRawJson, type RawJson } from './raw-json'
-import { VIEW_VERSION, buildView } from './view'
+import { buildView } from './view'
 
 /** Where each goes if nobody says otherwise. */
 const VENDOR_PLATFORM: Readonly<Record<ProviderName, string>> = {

@@ -5,15 +5,8 @@
 import type { ModelSpec } from '../contract/definition'
 import { errorCode } from '../contract/errors'
 import type { ModelContext, ModelRequest, ModelResult, Sent } from '../contract/ports'
-import {
-  classOfConnection,
-  factsOf,
-  failure,
-  retryAfterMs,
-  safeMessage,
-  type ErrorFacts,
-  type Failure,
-} from './failures'
+import type { ModelFailure } from '../contract/provider-port'
+import { classOfConnection, factsOf, failure, retryAfterMs, safeMessage, type ErrorFacts } from './failures'
 import { createRawJson, type RawJson } from './raw-json'
 import { WatchedCall, type Fetch } from './watched-fetch'
 
@@ -45,7 +38,7 @@ export interface Adapter<P> {
   classify(facts: ErrorFacts): Verdict
 }
 
-export type Verdict = Pick<Failure, 'class'> & Partial<Pick<Failure, 'retryable' | 'replayRefused'>>
+export type Verdict = Pick<ModelFailure, 'class'> & Partial<Pick<ModelFailure, 'retryable' | 'replayRefused'>>
 
 export interface ExchangeOptions {
   fetch: Fetch
@@ -75,7 +68,7 @@ export async function exchange<P>(
   const watch = new WatchedCall(options.fetch, raw, context.signal, limits)
   let dropped: Sent['dropped'] = []
   let replays = false
-  const result = async (): Promise<Failure | (Whole & { ok: true })> => {
+  const result = async (): Promise<ModelFailure | (Whole & { ok: true })> => {
     let params: P
     try {
       const encoded = await adapter.encode(request, raw)
@@ -89,7 +82,7 @@ export async function exchange<P>(
       })
     }
     const reader = adapter.reader(request, context)
-    const ended = (error: unknown): Failure | null => {
+    const ended = (error: unknown): ModelFailure | null => {
       const facts = factsOf(error)
       const verdict = facts.reported ? adapter.classify(facts) : null
       // What breaks once the answer is whole costs nothing: it is not paid for again.
@@ -130,11 +123,11 @@ export async function exchange<P>(
   }
 }
 
-function stopped(): Failure {
+function stopped(): ModelFailure {
   return failure('cut_off', 'The call was stopped.', { retryable: false })
 }
 
-function overdue(watch: WatchedCall, { model }: ModelRequest): Failure | null {
+function overdue(watch: WatchedCall, { model }: ModelRequest): ModelFailure | null {
   if (watch.late) return failure('timeout', `The answer was not there after ${model.totalMs} ms, the limit in all.`)
   return watch.silent
     ? failure('timeout', `Nothing was heard from the provider for ${limitsOf(model).silenceMs} ms.`)
@@ -147,7 +140,7 @@ function failed(
   watch: WatchedCall,
   request: ModelRequest,
   secrets: readonly string[],
-): Failure {
+): ModelFailure {
   const late = overdue(watch, request)
   if (late) return late
   if (watch.page) {

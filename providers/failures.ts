@@ -3,18 +3,8 @@
  * adds what its vendor says in its own way.
  */
 import type { FailureClass } from '../contract/events'
+import type { ModelFailure } from '../contract/provider-port'
 import { cutText, normaliseText } from '../contract/text'
-
-export interface Failure {
-  ok: false
-  class: FailureClass
-  retryable: boolean
-  retryAfterMs?: number
-  status?: number
-  message: string
-  /** What was refused is the replay in the request. */
-  replayRefused?: true
-}
 
 /** The parts of an SDK's error, read without `instanceof`: errors cross realms. */
 export interface ErrorFacts {
@@ -48,8 +38,8 @@ const RETRYABLE: Readonly<Record<FailureClass, boolean>> = {
 export function failure(
   what: FailureClass,
   message: string,
-  more: Partial<Omit<Failure, 'ok' | 'class' | 'message'>> = {},
-): Failure {
+  more: Partial<Omit<ModelFailure, 'ok' | 'class' | 'message'>> = {},
+): ModelFailure {
   return { ok: false, class: what, retryable: RETRYABLE[what], message, ...more }
 }
 

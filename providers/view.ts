@@ -7,18 +7,10 @@
  * shown. An entry depends on nothing that comes after it, so a longer log only adds entries (L10).
  */
 import type { Definition } from '../contract/definition'
-import type { KnownEvent, Manifest } from '../contract/events'
+import { VIEW_VERSION, type KnownEvent, type Manifest } from '../contract/events'
 import type { View, ViewEntry } from '../contract/ports'
 import type { Of } from './view-entries'
 import { partsOf, type Part, type Parts } from './view-parts'
-
-/**
- * Raised with every change of what a view shows or of how an adapter encodes it; goes into each manifest. Version 2 shows forks and
- * begins at checkpoints, which no request of version 1 named: whatever was sent under it is still sent as it was. Version 3: an answer that
- * only calls has an empty text on compatible servers (Qwen's template takes no null), a paused answer is the last message, and what was
- * signed for a beginning that a checkpoint has replaced is left out: providers refuse it.
- */
-export const VIEW_VERSION = 3
 
 /**
  * The view of a session: from the last checkpoint that a request named, or that this one will; else from the first event.

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { textBlock, type Block, type ContentBlock } from '../contract/blocks'
 import { SavefileError } from '../contract/errors'
 import {
+  VIEW_VERSION,
   PAYLOADS,
   VERSIONS,
   parseEvent,
@@ -19,27 +20,16 @@ import {
 import { callId, modelStep } from '../contract/ids'
 import { reduceChecked } from '../contract/invariants'
 import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES } from '../contract/limits'
+import type { ArrivingEvent } from '../contract/ports'
 import { emptyState, openCalls, phaseOf, unseenByModel, type State } from '../contract/state'
 import { normaliseText } from '../contract/text'
 import type { AnswerItem, Blobs, Entry, Item } from './items'
 import type { Report } from './report'
 
-/** Of the rules that the manifests of an import follow: every request names all that is new. */
-const VIEW_VERSION = 3
 const GO_ON = '(The conversation goes on.)'
 const NO_RESULT = 'The transcript has no result of this call: whether it took effect is not known.'
 /** Of the rows that are there already: what may stand between those that a transcript gives. */
 const BESIDE: readonly string[] = ['definition_changed', 'custody_taken', 'granted', 'revoked']
-
-export interface WrittenEvent {
-  type: string
-  v: number
-  at: number
-  actor: string
-  key: string
-  /** JSON text. Of `forked`, without the hash of the parent's event, unless it is there already. */
-  payload: string
-}
 
 /** Where a branch begins: what its own events go on from. */
 export interface Place {
@@ -72,7 +62,7 @@ export interface WriterOptions {
 }
 
 export class LogWriter {
-  readonly events: WrittenEvent[] = []
+  readonly events: ArrivingEvent[] = []
   private state: State
   private readonly calls: Map<string, Call>
   private failures: Attempt[] = []
@@ -389,7 +379,7 @@ export class LogWriter {
     this.at = Math.max(this.at, at)
   }
 
-  private append(event: KnownEvent, written: WrittenEvent): void {
+  private append(event: KnownEvent, written: ArrivingEvent): void {
     const { state, broken } = reduceChecked(this.state, event)
     if (broken.length > 0) throw this.illegal(event.type, broken.join('; '))
     this.state = state

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import type { Payload, StoredEvent } from '../contract/events'
 import { nameProblem } from '../contract/ids'
 import type { Blobs, Entry, Item, Thread, TranscriptFormat } from './items'
-import { LogWriter, type Place, type WrittenEvent } from './log-writer'
+import type { ArrivingEvent } from '../contract/ports'
+import { LogWriter, type Place } from './log-writer'
 import type { Report } from './report'
 
 export interface WrittenSession {
@@ -17,7 +18,7 @@ export interface WrittenSession {
   parent: string | null
   /** Of a sub-agent: whose. */
   startedBy: string | null
-  events: WrittenEvent[]
+  events: ArrivingEvent[]
 }
 
 export interface WriteOptions {

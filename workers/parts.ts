@@ -1,4 +1,5 @@
 /** The parts of a worker, wired once for the life of the process: log, providers, tools, and the activities over them. */
+import { VIEW_VERSION } from '../contract/events'
 import { createHash, randomUUID } from 'node:crypto'
 import { Context } from '@temporalio/activity'
 import type { Pool } from 'pg'
@@ -18,7 +19,7 @@ import { createAnthropic } from '../providers/anthropic/provider'
 import { createOpenAIChat } from '../providers/openai-chat/provider'
 import { createOpenAIResponses } from '../providers/openai-responses/provider'
 import type { PriceList } from '../providers/prices'
-import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../providers/view'
+import { buildSummaryView, buildView, newlyDropped } from '../providers/view'
 import { runTool } from '../tools/run-tool'
 import type { ProviderKeys } from './settings'
 

@@ -3,9 +3,9 @@
  * nothing (cold). The floor is JSON.stringify of the same body as objects, in the same rounds. Then: how many messages of an earlier request
  * a later one changes, over a whole session with a migration and back.
  */
-import { VIEW_VERSION, buildView } from '../../providers/view'
+import { buildView } from '../../providers/view'
 import { parseDefinition, type Definition, type ModelSpec } from '../../contract/definition'
-import type { KnownEvent, NewEvent } from '../../contract/events'
+import { VIEW_VERSION, type KnownEvent, type NewEvent } from '../../contract/events'
 import type { ModelRequest } from '../../contract/ports'
 import { encodeMessages } from '../../providers/anthropic/request'
 import { encodeChat } from '../../providers/openai-chat/request'

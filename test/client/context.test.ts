@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { createClient } from '../../client/client'
 import type { Client } from '../../client/types'
 import type { Block } from '../../contract/blocks'
-import type { Payload } from '../../contract/events'
+import { VIEW_VERSION, type Payload } from '../../contract/events'
 import { createEncoder } from '../../providers/encode'
-import { VIEW_VERSION, newlyDropped } from '../../providers/view'
+import { newlyDropped } from '../../providers/view'
 import { answer, ANN, finished, openLog, say, started, RUN, RUNNING, type TestLog } from '../log/support'
 
 const encoder = createEncoder()

@@ -1,10 +1,10 @@
 /** Views: in view order, and only ever longer (L9, L10). */
 import fc from 'fast-check'
-import type { KnownEvent, Payload } from '../../contract/events'
+import { VIEW_VERSION, type KnownEvent, type Payload } from '../../contract/events'
 import type { View, ViewEntry } from '../../contract/ports'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
-import { VIEW_VERSION, buildSummaryView, buildView, newlyDropped } from '../../providers/view'
+import { buildSummaryView, buildView, newlyDropped } from '../../providers/view'
 import { toAnthropic, toChat, toResponses, unmarked } from './support/calls'
 import { DEFINITION, randomSession } from './support/random-session'
 
