@@ -47,23 +47,9 @@ export { parseDefinition, type Definition, type DefinitionInput, type ToolSpec }
 export { ERROR_CODES, SavefileError, errorCode, type ErrorCode } from './contract/errors'
 export type { Delivery, EventType, KnownEvent, Payload, Right, StoredEvent, TurnReason, Usage } from './contract/events'
 export type { Keyring, Rekeyed, Retained, RetentionOptions, Sharer, WrappedFor, WrappedKey } from './contract/keys'
-export type {
-  Anchor,
-  Grant,
-  TokenInfo,
-  BundleLimits,
-  BundleProgress,
-  Delta,
-  Imported,
-  ImportedSession,
-  ImportOptions,
-  SessionInfo,
-  Tool,
-  ToolContext,
-  ToolResult,
-  Verified,
-  VerifyOptions,
-} from './contract/ports'
+export type { BundleLimits, BundleProgress, Imported, ImportedSession, ImportOptions } from './contract/bundle-port'
+export type { Anchor, Grant, TokenInfo, SessionInfo, Verified, VerifyOptions } from './contract/client-port'
+export type { Delta, Tool, ToolContext, ToolResult } from './contract/ports'
 export { builtinSpecs } from './tools/builtin'
 export { ToolFailure } from './tools/failure'
 export { defineTool, toolSpec, type DefinedTool, type ToolAnswer, type ToolOptions } from './tools/tool'

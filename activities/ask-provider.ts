@@ -5,7 +5,8 @@
 import type { ModelSpec } from '../contract/definition'
 import type { Manifest } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { ExecutorLog, ModelContext, ModelResult, Provider, View } from '../contract/ports'
+import type { ExecutorLog } from '../contract/ports'
+import type { ModelContext, ModelResult, Provider, View } from '../contract/provider-port'
 
 export interface AskDeps {
   log: Pick<ExecutorLog, 'readBlob'>

@@ -6,7 +6,7 @@
 import type { Pool, PoolClient } from 'pg'
 import { parseEvent, type KnownEvent, type NewEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { ClientLog } from '../contract/ports'
+import type { ClientLog } from '../contract/client-port'
 import { reduce } from '../contract/reduce'
 import { emptyState, REDUCER_VERSION, type State } from '../contract/state'
 import { SNAPSHOT_EVERY } from '../contract/timing'

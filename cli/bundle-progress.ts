@@ -1,5 +1,5 @@
 /** How far an export or an import is. */
-import type { BundleProgress } from '../contract/ports'
+import type { BundleProgress } from '../contract/bundle-port'
 import type { Cli } from './cli'
 import { bytes, count } from './numbers'
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../client/types'
 import type { FailureClass } from '../contract/events'
-import type { Stalled } from '../contract/ports'
+import type { Stalled } from '../contract/client-port'
 
 const LOOK_MS = 1_000
 

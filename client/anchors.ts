@@ -1,5 +1,5 @@
 /** Anchors of one session or of all: heads, signed, to be kept where the database is not. */
-import type { Anchor, ClientLog, SessionInfo } from '../contract/ports'
+import type { Anchor, ClientLog, SessionInfo } from '../contract/client-port'
 import { anchorKeyName, anchorSigner, newAnchorKey, readAnchor } from '../log/anchors'
 
 export { anchorKeyName, newAnchorKey, readAnchor }

@@ -1,5 +1,6 @@
 /** A session carried away and brought in: bundles, and taking custody. */
-import type { BundleProgress, ClientLog, ImportOptions, Principal, SessionInfo } from '../contract/ports'
+import type { BundleProgress, ImportOptions } from '../contract/bundle-port'
+import type { ClientLog, Principal, SessionInfo } from '../contract/client-port'
 import { SavefileError } from '../contract/errors'
 import { checkBundle, type CheckBundleOptions, type CheckedBundle } from '../log/bundle/check'
 import { pack, packingOf, type Packing } from '../log/bundle/packing'

@@ -9,7 +9,7 @@ import { SUMMARY_REQUEST } from '../contract/compaction'
 import { SavefileError } from '../contract/errors'
 import type { Payload } from '../contract/events'
 import { sessionIdFrom, type SessionRef } from '../contract/ids'
-import type { ClientLog, Principal, SessionInfo } from '../contract/ports'
+import type { ClientLog, Principal, SessionInfo } from '../contract/client-port'
 import type { LogEvent } from './log-events'
 import type { Accepted, Answer, CheckpointRequest, ForkRequest, WaitOptions } from './types'
 

@@ -2,7 +2,7 @@
 import { SavefileError, errorCode } from '../contract/errors'
 import { ProviderName } from '../contract/definition'
 import type { Manifest, StoredEvent } from '../contract/events'
-import type { ClientLog, SessionInfo } from '../contract/ports'
+import type { ClientLog, SessionInfo } from '../contract/client-port'
 import type { ExportSettings, ExportSource } from '../transcripts/exporting'
 import { EXPORTERS } from '../transcripts/formats'
 import type { Context, ContextOptions } from './context'

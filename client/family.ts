@@ -1,5 +1,5 @@
 /** How sessions are related: the family of a session, and where two of them part. */
-import type { ClientLog, SessionInfo, Stretch } from '../contract/ports'
+import type { ClientLog, SessionInfo, Stretch } from '../contract/client-port'
 import type { SessionRef } from '../contract/ids'
 import { sessionNotFound } from './refusals'
 

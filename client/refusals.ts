@@ -1,6 +1,6 @@
 /** The log's statuses as errors for people: each says what was wrong and what would be right. */
 import { SavefileError } from '../contract/errors'
-import type { InputResult } from '../contract/ports'
+import type { InputResult } from '../contract/client-port'
 
 export function sessionNotFound(session: string, space: string): SavefileError {
   const message = `There is no session ${JSON.stringify(session)} in the space ${space}. \`savefile ls\` lists those there are.`

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { SavefileError } from '../contract/errors'
 import { Right } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { Grant, SharingLog, TokenInfo } from '../contract/ports'
+import type { Grant, SharingLog, TokenInfo } from '../contract/client-port'
 import { newToken } from '../log/token-pool'
 import { sessionInert, sessionNotFound, sessionStub } from './refusals'
 

@@ -1,6 +1,6 @@
 import type { StoredEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { ClientLog } from '../contract/ports'
+import type { ClientLog } from '../contract/client-port'
 
 const PAGE = 500
 

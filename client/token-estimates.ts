@@ -1,7 +1,7 @@
 /** About how many tokens the parts of a view come to: four characters a token, and of an image or a document its size up to a limit. */
 import type { Block, ContentBlock } from '../contract/blocks'
 import type { Manifest } from '../contract/events'
-import type { View, ViewEntry } from '../contract/ports'
+import type { View, ViewEntry } from '../contract/provider-port'
 
 export interface ContextPart {
   what: 'system' | 'tools' | ViewEntry['role']

@@ -5,16 +5,9 @@
 import type { Definition, DefinitionInput } from '../contract/definition'
 import type { Delivery } from '../contract/events'
 import type { Keeper, Rekeyed, Retained, RetentionOptions, Sharer } from '../contract/keys'
-import type {
-  Anchor,
-  Delta,
-  Imported,
-  ImportOptions,
-  SessionInfo,
-  Stalled,
-  Verified,
-  VerifyOptions,
-} from '../contract/ports'
+import type { Imported, ImportOptions } from '../contract/bundle-port'
+import type { Anchor, SessionInfo, Stalled, Verified, VerifyOptions } from '../contract/client-port'
+import type { Delta } from '../contract/ports'
 import type { PendingApproval } from './approvals'
 import type { AuditEntry } from './audit'
 import type { ExportOptions } from './bundles'

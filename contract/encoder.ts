@@ -1,7 +1,7 @@
 /** The port of the pure half of the providers: what a request would be, without sending it, for whoever wants to see it. */
 import type { Definition, ProviderName } from './definition'
 import type { KnownEvent, Manifest } from './events'
-import type { ModelRequest, View } from './ports'
+import type { ModelRequest, View } from './provider-port'
 
 export interface RequestEncoder {
   readonly viewVersion: number

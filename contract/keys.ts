@@ -1,6 +1,6 @@
 /** Ports and answers of encryption, erasure and retention (docs/erase.md). */
 import type { SessionRef } from './ids'
-import type { Principal } from './ports'
+import type { Principal } from './client-port'
 
 /** Which data key: a wrapped key opens for this session and kid only. */
 export interface WrappedFor {

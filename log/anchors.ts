@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { SavefileError } from '../contract/errors'
-import type { Anchor } from '../contract/ports'
+import type { Anchor } from '../contract/client-port'
 
 export interface Anchored {
   session: string

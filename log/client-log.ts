@@ -1,7 +1,7 @@
 /** The log as people and their services use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
 import type { BlobRef } from '../contract/blocks'
-import type { ClientLog } from '../contract/ports'
+import type { ClientLog } from '../contract/client-port'
 import { adopt } from './adopt'
 import { readBlob, writeBlob } from './blobs'
 import { assemble } from './bundle/assemble'

@@ -4,7 +4,7 @@ import { SavefileError } from '../contract/errors'
 import { VERSIONS } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import type { Erased, Keeper, Keyring, Rekeyed, Sharer } from '../contract/keys'
-import type { Principal } from '../contract/ports'
+import type { Principal } from '../contract/client-port'
 import { query, queryRow } from './pool'
 import type { Vault } from './vault'
 

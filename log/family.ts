@@ -1,7 +1,7 @@
 /** Where sessions come from: what stands at an event, of which stretches a session consists, and its whole family. */
 import type { Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
-import type { Place, SessionInfo, Stretch } from '../contract/ports'
+import type { Place, SessionInfo, Stretch } from '../contract/client-port'
 import { query } from './pool'
 import { SESSION_COLUMNS, withTitle, type SessionRow } from './sessions'
 import { eventSlot, type Vault } from './vault'

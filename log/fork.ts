@@ -1,7 +1,7 @@
 /** Forking: a new row, a new lineage and one event; nothing of the parent is copied, locked or changed. */
 import type { Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
-import type { ClientLog, ForkOptions, Principal } from '../contract/ports'
+import type { ClientLog, ForkOptions, Principal } from '../contract/client-port'
 import { prepare } from './content'
 import { placeAt } from './family'
 import { readHead } from './read'

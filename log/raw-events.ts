@@ -6,7 +6,7 @@
 import { hash as digest } from 'node:crypto'
 import { escapeLiteral, type Pool } from 'pg'
 import type { SessionRef } from '../contract/ids'
-import type { Stretch } from '../contract/ports'
+import type { Stretch } from '../contract/client-port'
 import { copyOut } from './copy-out'
 
 /** `savefile/1`, framed. */

@@ -1,6 +1,6 @@
 /** Grants and tokens: rows that say what holds now. With a token (token-pool.ts) the same calls, as far as its holder may. */
 import type { Pool } from 'pg'
-import type { Grant, SharingLog, TokenInfo } from '../contract/ports'
+import type { Grant, SharingLog, TokenInfo } from '../contract/client-port'
 import { query, queryRow } from './pool'
 import { tokenHash } from './token-pool'
 

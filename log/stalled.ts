@@ -2,7 +2,7 @@
 import type { Pool } from 'pg'
 import type { FailureClass } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
-import type { Stalled } from '../contract/ports'
+import type { Stalled } from '../contract/client-port'
 import { OVERDUE_MS } from '../contract/timing'
 import { query } from './pool'
 

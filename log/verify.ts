@@ -6,7 +6,7 @@
 import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'
 import type { SessionRef } from '../contract/ids'
-import type { Verified, VerifyOptions } from '../contract/ports'
+import type { Verified, VerifyOptions } from '../contract/client-port'
 import { createAnchorCheck } from './anchors'
 import { createLegality } from './legality'
 import { extentOf } from './family'

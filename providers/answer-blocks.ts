@@ -3,7 +3,7 @@
  */
 import type { Block, ToolCallBlock } from '../contract/blocks'
 import type { Usage } from '../contract/events'
-import type { Billed } from '../contract/ports'
+import type { Billed } from '../contract/provider-port'
 import { normaliseText } from '../contract/text'
 import { isRecord } from './failures'
 import { argsProblem } from './wire-names'

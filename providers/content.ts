@@ -3,7 +3,7 @@
  */
 import type { BlobRef, Block, ContentBlock } from '../contract/blocks'
 import type { Manifest, Replay } from '../contract/events'
-import type { ModelRequest } from '../contract/ports'
+import type { ModelRequest } from '../contract/provider-port'
 import { cutText, normaliseText } from '../contract/text'
 
 /** Where an answer, a result or a message would otherwise be empty: vendors refuse that, and leaving it out would move what follows. */

@@ -5,7 +5,7 @@
 import { VIEW_VERSION } from '../contract/events'
 import type { ProviderName } from '../contract/definition'
 import type { RequestEncoder } from '../contract/encoder'
-import type { ModelRequest } from '../contract/ports'
+import type { ModelRequest } from '../contract/provider-port'
 import { encodeMessages } from './anthropic/request'
 import { encodeChat } from './openai-chat/request'
 import { encodeResponse } from './openai-responses/request'

@@ -3,7 +3,7 @@
  * Disposable, like all that is computed from a log (L9).
  */
 import type { Manifest } from '../contract/events'
-import type { ViewEntry } from '../contract/ports'
+import type { ViewEntry } from '../contract/provider-port'
 import { collectDropped, type Drop, type Home } from './content'
 
 interface Kept {

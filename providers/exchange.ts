@@ -4,7 +4,7 @@
  */
 import type { ModelSpec } from '../contract/definition'
 import { errorCode } from '../contract/errors'
-import type { ModelContext, ModelRequest, ModelResult, Sent } from '../contract/ports'
+import type { ModelContext, ModelRequest, ModelResult, Sent } from '../contract/provider-port'
 import type { ModelFailure } from '../contract/provider-port'
 import { classOfConnection, factsOf, failure, retryAfterMs, safeMessage, type ErrorFacts } from './failures'
 import { createRawJson, type RawJson } from './raw-json'

@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { SavefileError } from '../contract/errors'
 import type { Usage } from '../contract/events'
-import type { Billed } from '../contract/ports'
+import type { Billed } from '../contract/provider-port'
 
 export const PRICES_AS_OF = '2026-10-24'
 

@@ -1,6 +1,6 @@
 /** Which tools may be, must be or must not be called, made possible: what a request could not mean is left out and said. */
 import type { ModelSpec } from '../contract/definition'
-import type { View } from '../contract/ports'
+import type { View } from '../contract/provider-port'
 import type { Drop } from './content'
 
 export type Choice = { kind: 'auto' | 'required' | 'none' } | { kind: 'tool'; name: string }

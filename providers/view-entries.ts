@@ -4,7 +4,7 @@
  */
 import type { Block, ContentBlock } from '../contract/blocks'
 import type { KnownEvent, Outcome } from '../contract/events'
-import type { ViewEntry } from '../contract/ports'
+import type { ViewEntry } from '../contract/provider-port'
 
 export type Of<T extends KnownEvent['type']> = Extract<KnownEvent, { type: T }>
 export type Entry<R extends ViewEntry['role']> = Extract<ViewEntry, { role: R }>

@@ -4,7 +4,7 @@
  */
 import type { Definition } from '../contract/definition'
 import type { KnownEvent } from '../contract/events'
-import type { ViewEntry } from '../contract/ports'
+import type { ViewEntry } from '../contract/provider-port'
 import { answerEntry, entriesOf, forkNote, resultsOf, summary, type Entry, type Of } from './view-entries'
 
 /** One request and its answer, which the last one may lack. */

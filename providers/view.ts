@@ -8,7 +8,7 @@
  */
 import type { Definition } from '../contract/definition'
 import { VIEW_VERSION, type KnownEvent, type Manifest } from '../contract/events'
-import type { View, ViewEntry } from '../contract/ports'
+import type { View, ViewEntry } from '../contract/provider-port'
 import type { Of } from './view-entries'
 import { partsOf, type Part, type Parts } from './view-parts'
 

@@ -1,7 +1,7 @@
 /** What every export of a session reads from: page by page, so that memory stays flat however long the log is. */
 import type { Definition } from '../contract/definition'
 import type { StoredEvent } from '../contract/events'
-import type { SessionInfo } from '../contract/ports'
+import type { SessionInfo } from '../contract/client-port'
 
 export interface ExportSource {
   /** As of the head that the export goes up to. */

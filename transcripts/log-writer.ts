@@ -20,7 +20,7 @@ import {
 import { callId, modelStep } from '../contract/ids'
 import { reduceChecked } from '../contract/invariants'
 import { INLINE_TEXT_BYTES, MAX_PAYLOAD_BYTES } from '../contract/limits'
-import type { ArrivingEvent } from '../contract/ports'
+import type { ArrivingEvent } from '../contract/bundle-port'
 import { emptyState, openCalls, phaseOf, unseenByModel, type State } from '../contract/state'
 import { normaliseText } from '../contract/text'
 import type { AnswerItem, Blobs, Entry, Item } from './items'

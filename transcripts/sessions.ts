@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Payload, StoredEvent } from '../contract/events'
 import { nameProblem } from '../contract/ids'
 import type { Blobs, Entry, Item, Thread, TranscriptFormat } from './items'
-import type { ArrivingEvent } from '../contract/ports'
+import type { ArrivingEvent } from '../contract/bundle-port'
 import { LogWriter, type Place } from './log-writer'
 import type { Report } from './report'
 

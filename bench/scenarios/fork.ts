@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Pool } from 'pg'
 import type { SessionRef } from '../../contract/ids'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 import { createClientLog } from '../../log/client-log'
 import { createPool } from '../../log/pool'
 import type { DatabaseStack } from '../database'

@@ -4,7 +4,7 @@
  */
 import type { SessionRef } from '../../contract/ids'
 import { nextStep } from '../../contract/next-step'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 import { emptyState } from '../../contract/state'
 import { fold } from '../../activities/session-cache'
 import { createClientLog } from '../../log/client-log'

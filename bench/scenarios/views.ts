@@ -6,7 +6,7 @@
 import { buildView } from '../../providers/view'
 import { parseDefinition, type Definition, type ModelSpec } from '../../contract/definition'
 import { VIEW_VERSION, type KnownEvent, type NewEvent } from '../../contract/events'
-import type { ModelRequest } from '../../contract/ports'
+import type { ModelRequest } from '../../contract/provider-port'
 import { encodeMessages } from '../../providers/anthropic/request'
 import { encodeChat } from '../../providers/openai-chat/request'
 import { encodeResponse } from '../../providers/openai-responses/request'

@@ -1,7 +1,7 @@
 /** Commands that only look: ls, show, tail. */
 import type { Command } from 'commander'
 import type { Client } from '../../client/types'
-import type { SessionInfo } from '../../contract/ports'
+import type { SessionInfo } from '../../contract/client-port'
 import { sessionAt, withExamples, wholeNumber, type Cli } from '../cli'
 import { ago, count } from '../numbers'
 import type { Colour } from '../paint'

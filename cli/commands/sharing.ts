@@ -1,7 +1,7 @@
 /** Commands about who may do what: share, grants, revoke, token. A token is printed once, on stdout. */
 import type { Command } from 'commander'
 import type { Right } from '../../contract/events'
-import type { TokenInfo } from '../../contract/ports'
+import type { TokenInfo } from '../../contract/client-port'
 import { SavefileError } from '../../contract/errors'
 import { withExamples, type Cli } from '../cli'
 import { cut, oneLine } from '../safe-text'

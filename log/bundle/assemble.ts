@@ -2,7 +2,7 @@
  * Sessions that were made up elsewhere (a transcript's), as a bundle would bring them: hashed and chained here, and imported the same way, all
  * of them or none. Memory: one session.
  */
-import type { Arriving, ArrivingSession, BundleProgress } from '../../contract/ports'
+import type { Arriving, ArrivingSession, BundleProgress } from '../../contract/bundle-port'
 import { sha256Name } from '../hash'
 import { hashOf, type BundleEvent } from './event-line'
 import { SETS_DEFINITION, blobsIn, type SessionLine } from './format'

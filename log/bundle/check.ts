@@ -1,7 +1,7 @@
 /** Whether a bundle is what was written: the same pass as before an import, and nothing is kept. */
 import { errorCode } from '../../contract/errors'
 import type { SavefileError } from '../../contract/errors'
-import type { Anchor } from '../../contract/ports'
+import type { Anchor } from '../../contract/client-port'
 import { createAnchorCheck } from '../anchors'
 import { readBundle, type ReadBundleOptions } from './read'
 

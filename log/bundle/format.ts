@@ -4,7 +4,7 @@
  *
  *   savefile-bundle   definition…   (session (event)…)…   (blob chunk…)…   end
  */
-import type { BundleLimits } from '../../contract/ports'
+import type { BundleLimits } from '../../contract/bundle-port'
 
 export const BUNDLE_VERSION = 1
 

@@ -4,7 +4,7 @@
  */
 import type { Pool, PoolClient } from 'pg'
 import { SavefileError, errorCode } from '../../contract/errors'
-import type { Imported, ImportedSession, ImportOptions } from '../../contract/ports'
+import type { Imported, ImportedSession, ImportOptions } from '../../contract/bundle-port'
 import { asSavefileError } from '../pool'
 import type { BundleEvent } from './event-line'
 import type { SessionLine } from './format'

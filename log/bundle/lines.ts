@@ -1,5 +1,5 @@
 /** Bytes to lines, in batches of what arrived together; a line ends with \n and nothing else does. */
-import type { BundleLimits } from '../../contract/ports'
+import type { BundleLimits } from '../../contract/bundle-port'
 import { invalid } from './refusals'
 
 const NEWLINE = 10

@@ -3,7 +3,7 @@ import { PassThrough, Readable, type Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { SavefileError } from '../../contract/errors'
-import type { BundleLimits } from '../../contract/ports'
+import type { BundleLimits } from '../../contract/bundle-port'
 import { invalid } from './refusals'
 
 export type Packing = 'none' | 'gzip' | 'zstd'

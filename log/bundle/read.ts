@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import { SavefileError } from '../../contract/errors'
-import type { BundleLimits, BundleProgress } from '../../contract/ports'
+import type { BundleLimits, BundleProgress } from '../../contract/bundle-port'
 import { emptyState, type State } from '../../contract/state'
 import { sha256Name } from '../hash'
 import { createLegality, type Legality } from '../legality'

@@ -4,7 +4,7 @@
  */
 import type { MessageCreateParamsBase } from '@anthropic-ai/sdk/resources/messages/messages'
 import type { ModelSpec } from '../../contract/definition'
-import type { View } from '../../contract/ports'
+import type { View } from '../../contract/provider-port'
 import type { Drop } from '../content'
 import { effortFor, efforts, type Effort } from '../effort'
 import type { RawJson } from '../raw-json'

@@ -3,7 +3,7 @@
  */
 import Anthropic from '@anthropic-ai/sdk'
 import type { MessageCreateParams } from '@anthropic-ai/sdk/resources/messages/messages'
-import type { Provider } from '../../contract/ports'
+import type { Provider } from '../../contract/provider-port'
 import { exchange, inOnePiece, type Adapter } from '../exchange'
 import type { Fetch } from '../watched-fetch'
 import { classifyAnthropic } from './errors'

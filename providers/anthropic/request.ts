@@ -12,7 +12,7 @@ import type {
   ToolUnion,
 } from '@anthropic-ai/sdk/resources/messages/messages'
 import type { ModelSpec } from '../../contract/definition'
-import type { ModelRequest, ViewEntry } from '../../contract/ports'
+import type { ModelRequest, ViewEntry } from '../../contract/provider-port'
 import {
   GO_ON,
   NO_OUTPUT,

@@ -5,7 +5,7 @@
 import type { Block } from '../../contract/blocks'
 import { textBlock } from '../../contract/blocks'
 import type { Replay, StopReason, Usage } from '../../contract/events'
-import type { Billed } from '../../contract/ports'
+import type { Billed } from '../../contract/provider-port'
 import { normaliseText } from '../../contract/text'
 import { callBlock, field, reasoningBlock, responseId, text, tokens } from '../answer-blocks'
 import type { Home } from '../content'

@@ -3,7 +3,7 @@
  * same.
  */
 import type { ChatCompletionCreateParams } from 'openai/resources/chat/completions'
-import type { Provider } from '../../contract/ports'
+import type { Provider } from '../../contract/provider-port'
 import { exchange, inOnePiece, type Adapter } from '../exchange'
 import { OPENAI_URL, openaiClient, type OpenAIOptions } from '../openai-client'
 import { classifyChat } from './errors'

@@ -11,7 +11,7 @@ import type {
   ChatCompletionTool,
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions'
-import type { ModelRequest, ViewEntry } from '../../contract/ports'
+import type { ModelRequest, ViewEntry } from '../../contract/provider-port'
 import {
   GO_ON,
   NO_OUTPUT,

@@ -1,7 +1,7 @@
 /** The settings of a Chat Completions request. What the server does not take is left out and said. */
 import type { ChatCompletionCreateParams, ChatCompletionToolChoiceOption } from 'openai/resources/chat/completions'
 import type { ModelSpec } from '../../contract/definition'
-import type { View } from '../../contract/ports'
+import type { View } from '../../contract/provider-port'
 import type { Drop } from '../content'
 import { effortFor } from '../effort'
 import { NOT_STRICT, isStrictSchema } from '../json-text'

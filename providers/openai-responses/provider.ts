@@ -3,7 +3,7 @@
  * speaks the same.
  */
 import type { ResponseCreateParams } from 'openai/resources/responses/responses'
-import type { Provider } from '../../contract/ports'
+import type { Provider } from '../../contract/provider-port'
 import { exchange, inOnePiece, type Adapter } from '../exchange'
 import { OPENAI_URL, openaiClient, type OpenAIOptions } from '../openai-client'
 import { classifyResponses } from './errors'

@@ -9,7 +9,7 @@ import type {
   ResponseInputItem,
   Tool,
 } from 'openai/resources/responses/responses'
-import type { ModelRequest, ViewEntry } from '../../contract/ports'
+import type { ModelRequest, ViewEntry } from '../../contract/provider-port'
 import {
   GO_ON,
   NO_OUTPUT,

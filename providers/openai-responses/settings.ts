@@ -1,7 +1,7 @@
 /** The settings of a Responses request. What the model does not take is left out and said. */
 import type { ResponseCreateParams } from 'openai/resources/responses/responses'
 import type { ModelSpec } from '../../contract/definition'
-import type { View } from '../../contract/ports'
+import type { View } from '../../contract/provider-port'
 import type { Drop } from '../content'
 import { effortFor, efforts } from '../effort'
 import { NOT_STRICT, isStrictSchema } from '../json-text'

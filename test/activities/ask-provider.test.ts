@@ -1,7 +1,7 @@
 /** A request whose replay was refused is made once more without it, and says so. */
 import { askProvider } from '../../activities/ask-provider'
 import { parseDefinition } from '../../contract/definition'
-import type { ModelRequest, ModelResult, Provider, View } from '../../contract/ports'
+import type { ModelRequest, ModelResult, Provider, View } from '../../contract/provider-port'
 
 const { model } = parseDefinition({ model: { provider: 'anthropic', name: 'm' } })
 const sent = { requestHash: 'aa', dropped: [] }

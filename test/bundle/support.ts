@@ -1,6 +1,6 @@
 /** Bundles in memory, and what a database holds, for comparison. */
 import { Client } from 'pg'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 
 export async function collect(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []

@@ -2,7 +2,7 @@
  * L10: within one definition and view version a longer log extends the model's request and rewrites nothing, also from A to B to A.
  * Over random histories: test/providers/view. Here one conversation on the real encoders, its answers made by one and the other in turn.
  */
-import type { ViewEntry } from '../../contract/ports'
+import type { ViewEntry } from '../../contract/provider-port'
 import {
   call,
   result,

@@ -3,7 +3,7 @@
  * Without being asked for there are no such tests, only one that says so.
  */
 import type { ModelSpec, ProviderName } from '../../contract/definition'
-import type { ModelResult, Provider, View, ViewEntry } from '../../contract/ports'
+import type { ModelResult, Provider, View, ViewEntry } from '../../contract/provider-port'
 import { entry, type Answered } from '../providers/support/answered'
 import { createAnthropic } from '../../providers/anthropic/provider'
 import { createOpenAIChat } from '../../providers/openai-chat/provider'

@@ -1,5 +1,5 @@
 import type { NewEvent } from '../../contract/events'
-import type { InputEvent } from '../../contract/ports'
+import type { InputEvent } from '../../contract/client-port'
 import {
   openLog,
   answer,

@@ -5,7 +5,7 @@
  */
 import type { Pool } from 'pg'
 import { emptyState, REDUCER_VERSION } from '../../contract/state'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 import { createClientLog } from '../../log/client-log'
 import { createDueLog } from '../../log/due'
 import { createExecutorLog } from '../../log/executor-log'

@@ -2,7 +2,7 @@
 import { Pool } from 'pg'
 import type { Right } from '../../contract/events'
 import type { SessionRef } from '../../contract/ids'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 import { createClientLog } from '../../log/client-log'
 import { createPool } from '../../log/pool'
 import { newToken, tokenHash, withToken } from '../../log/token-pool'

@@ -1,7 +1,7 @@
 /** A database that was dumped and restored has the same logs, and they go on. */
 import { loginUrl, urlOf, withClient } from '../../dev/database'
 import type { SessionRef } from '../../contract/ids'
-import type { ClientLog } from '../../contract/ports'
+import type { ClientLog } from '../../contract/client-port'
 import { createClientLog } from '../../log/client-log'
 import { createExecutorLog } from '../../log/executor-log'
 import { migrate } from '../../log/migrate'

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import type { ProviderName } from '../../contract/definition'
 import { PAYLOADS } from '../../contract/events'
-import type { ModelResult } from '../../contract/ports'
+import type { ModelResult } from '../../contract/provider-port'
 import { createMessagesReader } from '../../providers/anthropic/stream'
 import { createChatReader } from '../../providers/openai-chat/stream'
 import { createResponsesReader } from '../../providers/openai-responses/stream'

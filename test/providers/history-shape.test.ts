@@ -1,6 +1,6 @@
 /** Shapes of history with which sessions were bricked elsewhere (PITFALLS.md), encoded for every wire API and judged by their rules. */
 import type { Block, ContentBlock } from '../../contract/blocks'
-import type { View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/provider-port'
 import { encodeMessages } from '../../providers/anthropic/request'
 import { createRawJson } from '../../providers/raw-json'
 import {

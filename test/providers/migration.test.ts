@@ -8,7 +8,7 @@ import { chatProblem } from '../../dev/scripted-model/check-chat'
 import { COMPAT } from '../../dev/scripted-model/check-options'
 import { responsesProblem } from '../../dev/scripted-model/check-responses'
 import type { Json } from '../../dev/scripted-model/json'
-import type { ViewEntry } from '../../contract/ports'
+import type { ViewEntry } from '../../contract/provider-port'
 import { createEncoder } from '../../providers/encode'
 import { unmarked } from './support/calls'
 import {

@@ -1,6 +1,6 @@
 /** Reasoning goes back verbatim where it was made, and nowhere else (L11); settings that a model refuses are left out and said. */
 import type { Replay } from '../../contract/events'
-import type { ViewEntry } from '../../contract/ports'
+import type { ViewEntry } from '../../contract/provider-port'
 import { call, result, said, spec, toAnthropic, toChat, user, view } from './support/calls'
 import type { Json } from './support/recorded'
 

@@ -1,6 +1,6 @@
 /** Real exchanges with Messages: each stream parsed, and folded back into the next request as the real client sent it. */
 import { createHash } from 'node:crypto'
-import type { View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/provider-port'
 import { entry, type Answered } from './support/answered'
 import { anthropicAt, call, context, noBlob, said, spec, toAnthropic, unmarked, user } from './support/calls'
 import { anthropicProblems } from './support/anthropic-rules'

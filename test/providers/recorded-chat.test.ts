@@ -1,5 +1,5 @@
 /** Real exchanges with Chat Completions: each stream parsed, and folded back into the next request as the real client sent it. */
-import type { View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/provider-port'
 import { entry, results, type Answered } from './support/answered'
 import { chatAt, context, noBlob, spec, user } from './support/calls'
 import { chatProblems } from './support/chat-rules'

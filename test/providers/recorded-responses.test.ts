@@ -1,7 +1,7 @@
 /** Real exchanges with Responses: each answer parsed, and folded back into the next request as the real client sent it. */
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
-import type { View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/provider-port'
 import { entry, results, type Answered } from './support/answered'
 import { context, noBlob, responsesAt, said, spec, user } from './support/calls'
 import { chunks, recorded, streamOf, type Exchange, type Json } from './support/recorded'

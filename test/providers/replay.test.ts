@@ -1,6 +1,6 @@
 /** A provider that refuses its own replay: how that is told, and the same request without it. */
 import type { Replay } from '../../contract/events'
-import type { ModelResult, ViewEntry } from '../../contract/ports'
+import type { ModelResult, ViewEntry } from '../../contract/provider-port'
 import {
   AT,
   call,

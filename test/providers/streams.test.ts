@@ -1,6 +1,6 @@
 /** Streams that end otherwise than they should, over real sockets, with both SDKs. */
 import type { ProviderName } from '../../contract/definition'
-import type { Provider } from '../../contract/ports'
+import type { Provider } from '../../contract/provider-port'
 import { anthropicAt, chatAt, context, noBlob, responsesAt, spec, user, view } from './support/calls'
 import { anthropicStream, recorded, responsesStream, streamOf } from './support/recorded'
 import { cut, json, silence, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'

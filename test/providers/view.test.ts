@@ -1,7 +1,7 @@
 /** Views: in view order, and only ever longer (L9, L10). */
 import fc from 'fast-check'
 import { VIEW_VERSION, type KnownEvent, type Payload } from '../../contract/events'
-import type { View, ViewEntry } from '../../contract/ports'
+import type { View, ViewEntry } from '../../contract/provider-port'
 import { reduce } from '../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../contract/state'
 import { buildSummaryView, buildView, newlyDropped } from '../../providers/view'

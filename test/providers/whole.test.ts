@@ -1,6 +1,6 @@
 /** An answer in one piece: the same blocks, the same replay, the same result as streamed; and limits of time in all. */
 import type { ProviderName } from '../../contract/definition'
-import type { ModelResult } from '../../contract/ports'
+import type { ModelResult } from '../../contract/provider-port'
 import { AT, context, noBlob, spec, user, view } from './support/calls'
 import { recorded, streamOf, type Api } from './support/recorded'
 import { json, silence, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'

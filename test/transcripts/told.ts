@@ -2,7 +2,7 @@
 import type { Definition } from '../../contract/definition'
 import { parseDefinition } from '../../contract/definition'
 import type { KnownEvent } from '../../contract/events'
-import type { View } from '../../contract/ports'
+import type { View } from '../../contract/provider-port'
 import { buildView } from '../../providers/view'
 
 const DEFINITION: Definition = parseDefinition({ model: { provider: 'anthropic', name: 'm' } })

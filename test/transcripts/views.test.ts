@@ -1,6 +1,6 @@
 /** What a model would be sent of a real transcript: for every provider a request that its vendor takes, with every word in it. */
 import { parseDefinition } from '../../contract/definition'
-import type { View } from '../../contract/ports'
+import type { View } from '../../contract/provider-port'
 import { buildView } from '../../providers/view'
 import { spec, toAnthropic, toChat, toResponses, type Encoded } from '../providers/support/calls'
 import { bring, eventsOf, FIXTURES, known, openDesk, type Desk } from './support'

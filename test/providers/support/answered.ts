@@ -1,6 +1,6 @@
 /** What a provider answered, as the entries that it becomes in the next view. */
 import type { Block } from '../../../contract/blocks'
-import type { ModelResult, ViewEntry } from '../../../contract/ports'
+import type { ModelResult, ViewEntry } from '../../../contract/provider-port'
 
 export type Answered = Extract<ModelResult, { ok: true }>
 

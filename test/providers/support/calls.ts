@@ -1,7 +1,7 @@
 /** Small views, specs and contexts for the tests of the adapters. */
 import type { Block } from '../../../contract/blocks'
 import { ModelSpec, type ProviderName } from '../../../contract/definition'
-import type { ModelContext, ModelRequest, Provider, View, ViewEntry } from '../../../contract/ports'
+import type { ModelContext, ModelRequest, Provider, View, ViewEntry } from '../../../contract/provider-port'
 import { createAnthropic } from '../../../providers/anthropic/provider'
 import { createOpenAIChat } from '../../../providers/openai-chat/provider'
 import { createOpenAIResponses } from '../../../providers/openai-responses/provider'

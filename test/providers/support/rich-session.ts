@@ -15,7 +15,7 @@ import {
   type Payload,
 } from '../../../contract/events'
 import { callId, modelStep } from '../../../contract/ids'
-import type { ModelRequest, View } from '../../../contract/ports'
+import type { ModelRequest, View } from '../../../contract/provider-port'
 import { reduce } from '../../../contract/reduce'
 import { emptyState, unseenByModel, type State } from '../../../contract/state'
 import { isRecord, type Json } from '../../../dev/scripted-model/json'
