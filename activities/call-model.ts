@@ -6,7 +6,7 @@ import type { StepInput } from '../contract/activities'
 import type { Block } from '../contract/blocks'
 import type { Definition, ModelSpec } from '../contract/definition'
 import { SavefileError, errorCode } from '../contract/errors'
-import type { Attempt, FailureClass, KnownEvent, Manifest, Payload, Usage } from '../contract/events'
+import type { Attempt, FailureClass, KnownEvent, Manifest, Payload, StoredEvent, Usage } from '../contract/events'
 import { modelAsked, nextAfter } from '../contract/fallbacks'
 import { callId, parseStep, type SessionRef } from '../contract/ids'
 import type { StepResult } from '../contract/next-step'
@@ -48,15 +48,15 @@ interface History {
   events: KnownEvent[]
 }
 
+const NONE: History & { bytes: number } = { state: emptyState, events: [], bytes: 0 }
+
 /** Bytes of stored payloads whose parsed events are kept for the next view. */
 const HISTORIES_BYTES = 128 * 1024 * 1024
 
 export function createCallModel(deps: CallModelDeps): (input: StepInput) => Promise<FinishedStep | null> {
-  const histories = new Lru<History & { bytes: number }>(HISTORIES_BYTES)
+  const histories = new Lru<typeof NONE>(HISTORIES_BYTES)
 
-  async function history(ref: SessionRef): Promise<History> {
-    const had = histories.get(ref) ?? { state: emptyState, events: [], bytes: 0 }
-    const stored = await deps.log.events(ref, had.state.seq + 1)
+  function goOn(ref: SessionRef, had: typeof NONE, stored: readonly StoredEvent[]): History {
     const { state, known } = fold(had.state, stored)
     const bytes = stored.reduce((sum, event) => sum + event.payload.length, had.bytes)
     // Copied: two attempts of a step may overlap here, and neither may see the other's half.
@@ -65,11 +65,12 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
     return { state, events }
   }
 
-  return (input) =>
-    withStep(deps, input, { safe: true, own: true }, async (held) => {
+  return async (input) => {
+    const had = histories.get(input.ref) ?? NONE
+    return withStep(deps, input, { safe: true, own: true, from: had.state.seq + 1 }, async (held) => {
       const step = parseStep(input.step)
       if (step.kind === 'tool') throw new SavefileError('invalid_input', `${input.step} is not a model step.`)
-      const { state, events } = await history(input.ref)
+      const { state, events } = goOn(input.ref, had, held.claim.events)
       // The log has moved on, or somebody interrupted: `advance` will say what is due now.
       if (state.due !== step.due || phaseOf(state) !== 'due') {
         await deps.log.releaseDraft(input.ref, input.step, held.token, 'internal')
@@ -106,6 +107,7 @@ export function createCallModel(deps: CallModelDeps): (input: StepInput) => Prom
       }
       return settle(deps, input, held, { result, refusedFirst, startedAt, definition, model, state, manifest })
     })
+  }
 }
 
 async function call(

@@ -48,23 +48,23 @@ export interface FinishedStep {
 /**
  * Claims the step and runs `work` while it beats; does nothing, and gives null, where nothing is left to do.
  * The claim is committed before `work` begins, so that a claim without a result is what makes an outcome unknown.
- * `own`: the activity is this step's, so that its cancellation is meant for it.
+ * `own`: the activity is this step's, so that its cancellation is meant for it. `safe`, `from`: as the log's claim has them.
  */
 export async function withStep<T>(
   deps: Omit<StepDeps, 'log'> & { log: Pick<ExecutorLog, 'claimDraft'> },
   input: StepInput,
-  { safe, own }: { safe: boolean; own: boolean },
+  { own, ...asked }: { own: boolean; safe: boolean; from?: number },
   work: (held: HeldStep) => Promise<T>,
 ): Promise<T | null> {
   const context = Context.current()
   const heart = setInterval(() => context.heartbeat(), deps.heartbeatMs / 4)
   try {
     const token = deps.randomToken()
-    let claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { safe, token })
+    let claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { ...asked, token })
     for (let ms = 100; claim.status === 'busy'; ms = Math.min(BUSY_MS, ms * 2)) {
       // Its holder may be done long before it would count as silent.
       await sleep(Math.min(ms, claim.retryMs))
-      claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { safe, token })
+      claim = await deps.log.claimDraft(input.ref, input.epoch, input.step, { ...asked, token })
     }
     if (claim.status !== 'claimed') return null
     const hold = deps.running.hold(input.ref, input.step, token)

@@ -93,8 +93,8 @@ export interface Outlook {
 }
 
 export type DraftClaim =
-  /** Mine: go on. `attempts` are those before this one. */
-  | { status: 'claimed'; token: string; attempt: number; attempts: Attempt[] }
+  /** Mine: go on. `attempts` are those before this one; `events` those asked for. */
+  | { status: 'claimed'; token: string; attempt: number; attempts: Attempt[]; events: StoredEvent[] }
   /** Its executor was heard of lately: wait and look again. */
   | { status: 'busy'; retryMs: number }
   /** There is nothing left to do for this key. */
@@ -118,12 +118,15 @@ export interface ExecutorLog {
   close(ref: SessionRef, epoch: number, closes: Close[]): Promise<'closed' | 'stale_epoch'>
   saveSnapshot(ref: SessionRef, seq: number, state: State): Promise<void>
 
-  /** Rules 10 and 11. `safe`: a silent holder's row may be taken over; otherwise it is closed as `unknown`. */
+  /**
+   * Rules 10 and 11. `safe`: a silent holder's row may be taken over; otherwise it is closed as `unknown`. `from`: the events from this
+   * seq (1 is the first) on, in log order through the lineage, come with the claim: a round trip less a step.
+   */
   claimDraft(
     ref: SessionRef,
     epoch: number,
     step: string,
-    options: { safe: boolean; token: string },
+    options: { safe: boolean; token: string; from?: number },
   ): Promise<DraftClaim>
   /** Rule 12: only by the token's holder, whatever the epoch is. Refused: a tool's result is kept as evidence. */
   finishDraft(ref: SessionRef, step: string, token: string, event: NewEvent): Promise<'finished' | 'refused'>
@@ -136,8 +139,6 @@ export interface ExecutorLog {
   /** What was streamed so far, by step. */
   partial(ref: SessionRef, steps: string[]): Promise<Map<string, Block[]>>
 
-  /** Events in log order through the lineage, from `from` (1 is the first). */
-  events(ref: SessionRef, from: number): Promise<StoredEvent[]>
   definition(space: string, hash: string): Promise<Definition>
   /** @throws SavefileError `blob_not_found` also where this session has no reference to it. */
   readBlob(ref: SessionRef, hash: string): Promise<Uint8Array>

@@ -7,6 +7,7 @@ import type { Close } from '../contract/next-step'
 import type { Claimed, DraftClaim, Owner } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import { query, queryRow } from './pool'
+import { pageFrom, type EventRow } from './read'
 import { deltaSlot, type Vault } from './vault'
 
 const millis = (us: number | null): number => Math.max(1, Math.ceil((us ?? 0) / 1000))
@@ -43,21 +44,24 @@ export async function claimDraft(
   ref: SessionRef,
   epoch: number,
   step: string,
-  { safe, token }: { safe: boolean; token: string },
-): Promise<DraftClaim> {
-  const values = [ref.space, ref.session, epoch, step, token, safe, ttlMs * 1000]
-  const ask = (): Promise<ClaimRow> =>
-    queryRow<ClaimRow & Record<string, unknown>>(
+  { safe, token, from }: { safe: boolean; token: string; from?: number },
+): Promise<{ claim: DraftClaim; page: EventRow[] }> {
+  const ask = (): Promise<(ClaimRow & (EventRow | { seq: null }))[]> =>
+    query(
       pool,
-      'select * from savefile.claim_draft($1, $2, $3, $4, $5, $6, $7)',
-      values,
+      `select * from savefile.claim_draft($1, $2, $3, $4, $5, $6, $7) c
+       left join lateral (
+         select * from savefile.read_events($1, $2, $8, $9, $10) where $8::bigint is not null and c.status = 'claimed') e on true`,
+      [ref.space, ref.session, epoch, step, token, safe, ttlMs * 1000, ...pageFrom(from ?? null)],
     )
   // Two first claims at once: the loser finds the winner's row.
-  const row = await ask().catch((error: unknown) => {
+  const rows = await ask().catch((error: unknown) => {
     if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return ask()
     throw error
   })
-  return claimOf(row, token)
+  const [row] = rows
+  if (!row) throw new Error('claim_draft gave no row')
+  return { claim: claimOf(row, token), page: rows.filter((one): one is ClaimRow & EventRow => one.seq !== null) }
 }
 
 /** What a claiming function of the database answered. */
@@ -66,7 +70,7 @@ export function claimOf<S extends string>(
   token: string,
 ): DraftClaim | { status: Exclude<S, 'claimed' | 'busy'> } {
   if (status === 'claimed')
-    return { status: 'claimed', token, attempt, attempts: Attempt.array().parse(JSON.parse(attempts)) }
+    return { status: 'claimed', token, attempt, attempts: Attempt.array().parse(JSON.parse(attempts)), events: [] }
   if (status === 'busy') return { status: 'busy', retryMs: millis(retry_us) }
   return { status: status as Exclude<S, 'claimed' | 'busy'> }
 }

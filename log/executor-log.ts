@@ -1,6 +1,7 @@
 /** The log as executors use it, behind the port of contract/ports.ts. */
 import type { Pool } from 'pg'
 import { SavefileError } from '../contract/errors'
+import type { StoredEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import type { BlobRef } from '../contract/blocks'
 import type { ExecutorLog } from '../contract/ports'
@@ -12,11 +13,19 @@ import { beat, claimDraft, claimSession, closeDrafts, finishDraft, partial, rele
 import { look } from './look'
 import { createNotifier } from './notify'
 import { query } from './pool'
-import { readEvents } from './read'
+import { readOn } from './read'
 import { createVault, snapshotSlot, type Vault } from './vault'
 
 /** A holder that was silent for so long counts as gone. */
 export const DEFAULT_TTL_MS = 20_000
+
+/** @throws SavefileError `key_missing`, `key_destroyed`: nothing is made of half a log. */
+function readable(ref: SessionRef, events: StoredEvent[]): StoredEvent[] {
+  const locked = events.find((event) => event.locked)
+  if (!locked?.locked) return events
+  const { seq, kid } = locked
+  throw new SavefileError(locked.locked, `Event ${seq} of session ${ref.session} cannot be read here.`, { seq, kid })
+}
 
 /** `end` sends what is left to tell followers; the pool stays its owner's. */
 export function createExecutorLog(
@@ -50,7 +59,11 @@ export function createExecutorLog(
         sealer?.text(snapshotSlot(REDUCER_VERSION, seq), text) ?? text,
       ])
     },
-    claimDraft: (ref, epoch, step, options) => claimDraft(pool, ttlMs, ref, epoch, step, options),
+    async claimDraft(ref, epoch, step, options) {
+      const { claim, page } = await claimDraft(pool, ttlMs, ref, epoch, step, options)
+      if (claim.status !== 'claimed' || page.length === 0) return claim
+      return { ...claim, events: readable(ref, await readOn(pool, vault, ref, page)) }
+    },
     finishDraft: (ref, step, token, event) =>
       finishDraft(pool, vault, (bytes, mediaType) => keepBlob(ref, bytes, mediaType), ref, step, token, event),
     async finishAndAppend(ref, finish, what) {
@@ -62,16 +75,6 @@ export function createExecutorLog(
     releaseDraft: (ref, step, token, why) => releaseDraft(pool, ref, step, token, why),
     beat: (held) => beat(pool, held),
     partial: (ref, steps) => partial(pool, vault, ref, steps),
-    async events(ref, from) {
-      const events = await readEvents(pool, vault, ref, from, Number.MAX_SAFE_INTEGER)
-      const locked = events.find((event) => event.locked)
-      if (!locked?.locked) return events
-      const { seq, kid } = locked
-      throw new SavefileError(locked.locked, `Event ${seq} of session ${ref.session} cannot be read here.`, {
-        seq,
-        kid,
-      })
-    },
     definition: (space, hash) => definitions.get(space, hash),
     readBlob: (ref, hash) => readBlob(pool, vault, ref, hash),
     writeBlob: keepBlob,

@@ -63,9 +63,28 @@ export async function readPage(
   const rows = await query<EventRow & Record<string, unknown>>(
     pool,
     'select * from savefile.read_events($1, $2, $3, $4, $5)',
-    [ref.space, ref.session, from, Math.min(to, from + PAGE_EVENTS - 1), PAGE_BYTES],
+    [ref.space, ref.session, ...pageFrom(from, to)],
   )
   return vault.openEvents(ref.space, rows.map(toEvent))
+}
+
+/** The arguments of `read_events` behind the session's. `from` null: no page. */
+export function pageFrom(from: number | null, to = Number.MAX_SAFE_INTEGER): (number | null)[] {
+  return [from, from === null ? null : Math.min(to, from + PAGE_EVENTS - 1), PAGE_BYTES]
+}
+
+/** A page that the log goes on behind, as far as can be told from the page: neither limit was reached where it ended. */
+function isFull(page: readonly StoredEvent[]): boolean {
+  const chars = page.reduce((sum, event) => sum + event.payload.length + ENVELOPE_CHARS, 0)
+  return page.length >= PAGE_EVENTS || chars * BYTES_PER_CHAR >= PAGE_BYTES
+}
+
+/** The events of a page that somebody has read, and all behind it. */
+export async function readOn(pool: Pool, vault: Vault, ref: SessionRef, rows: EventRow[]): Promise<StoredEvent[]> {
+  const page = await vault.openEvents(ref.space, rows.map(toEvent))
+  const last = page.at(-1)
+  if (!last || !isFull(page)) return page
+  return [...page, ...(await readEvents(pool, vault, ref, last.seq + 1, Number.MAX_SAFE_INTEGER))]
 }
 
 /** Page by page; memory does not grow with the log. */
@@ -81,9 +100,8 @@ export async function* pages(
     if (page.length === 0) return
     yield page
     next = (page.at(-1)?.seq ?? to) + 1
-    // Neither limit was reached: the log ended here. Saves the commonest reader (a step that reads what is new) a second, empty page.
-    const chars = page.reduce((sum, event) => sum + event.payload.length + ENVELOPE_CHARS, 0)
-    if (page.length < PAGE_EVENTS && chars * BYTES_PER_CHAR < PAGE_BYTES) return
+    // Saves the commonest reader (what is new of a session) a second, empty page.
+    if (!isFull(page)) return
   }
 }
 

@@ -42,10 +42,9 @@ async function run(events: g.Given[], results: ModelResult[], change: Partial<De
   const views: Definition[] = []
   const finished: StepResult[] = []
   const released: string[] = []
-  const claim: DraftClaim = { status: 'claimed', token: 't', attempt: 1, attempts: [] }
+  const claim: DraftClaim = { status: 'claimed', token: 't', attempt: 1, attempts: [], events: stored }
   const log = {
     claimDraft: () => Promise.resolve(claim),
-    events: (_ref: unknown, from: number) => Promise.resolve(stored.slice(from - 1)),
     definition: () => Promise.resolve(definition),
     setOutlook: () => Promise.resolve(),
     releaseDraft: (_ref: unknown, _step: string, _token: string, why: string) => {

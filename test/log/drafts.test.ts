@@ -4,8 +4,10 @@ import {
   answer,
   finished,
   started,
+  say,
   turnFinished,
   until,
+  ANN,
   IDLE,
   LONG_TTL_MS,
   RUN,
@@ -94,6 +96,28 @@ describe('rule 10: the claim', () => {
       token: 'a',
       attempt: 1,
       attempts: [],
+      events: [],
+    })
+  })
+
+  it('brings the events from a seq on, whole however long the log is, and none where nothing is claimed', async () => {
+    const ref = await log.begin()
+    const many = Array.from({ length: 1_050 }, (_, i) => log.client.input(ref, ANN, `m${i}`, say(`message ${i}`)))
+    await Promise.all(many)
+    const whole = [...(await log.read(ref)), ...(await log.client.read(ref, { from: 1_001 }))]
+    expect(whole).toHaveLength(1_052)
+    const claim = (token: string, from: number, step = 'model@2') =>
+      log.executor.claimDraft(ref, 1, step, { safe: true, token, from })
+    expect(await claim('a', 1)).toMatchObject({ status: 'claimed', events: whole })
+    // Again, by its token: what has come since.
+    expect(await claim('a', 1_050)).toMatchObject({ status: 'claimed', events: whole.slice(1_049) })
+    expect(await claim('a', whole.length + 1)).toMatchObject({ status: 'claimed', events: [] })
+    expect(await claim('b', 1)).toEqual({ status: 'busy', retryMs: expect.any(Number) })
+    const fork = { space: 'default', session: `${ref.session}-fork` }
+    expect(await log.client.fork(ref, 40, fork.session, ANN, {})).toEqual({ status: 'created' })
+    expect(await log.executor.claim(fork, RUN)).toMatchObject({ status: 'claimed' })
+    expect(await log.executor.claimDraft(fork, 1, 'model@2', { safe: true, token: 'a', from: 39 })).toMatchObject({
+      events: (await log.read(fork)).slice(38),
     })
   })
 })

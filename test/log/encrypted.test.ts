@@ -248,7 +248,9 @@ describe('without the key', () => {
     const ref = await full('dock')
     await elsewhere(null, async ({ executor }) => {
       expect(await executor.look(ref, 1, null)).toMatchObject({ status: 'locked', why: 'key_missing', head: 4 })
-      await expect(executor.events(ref, 1)).rejects.toMatchObject({ code: 'key_missing' })
+      await expect(executor.claimDraft(ref, 1, 'model@4', { safe: true, token: 'm', from: 1 })).rejects.toMatchObject({
+        code: 'key_missing',
+      })
     })
   })
 
