@@ -3,6 +3,7 @@ import type { DefinitionInput } from '../contract/definition'
 import { waitUntil } from '../dev/processes'
 import { builtinSpecs } from '../tools/builtin'
 import type { BenchWorld, Floor, Stack } from './stack'
+import { kilobyteTools } from './scripted-provider'
 import { sayTurn, type TurnWords } from './turn-words'
 
 /** The same file tool, once as a regular activity and once in process. */
@@ -12,12 +13,18 @@ export function definition(kind: ToolKind): DefinitionInput {
   const max = Number.MAX_SAFE_INTEGER
   return {
     model: { provider: 'anthropic', name: 'bench' },
-    tools: builtinSpecs()
-      .filter(({ name }) => name === 'read_file')
-      .map((tool) => ({ ...tool, local: kind === 'in-process' })),
+    tools: [
+      ...builtinSpecs()
+        .filter(({ name }) => name === 'read_file')
+        .map((tool) => ({ ...tool, local: kind === 'in-process' })),
+      ...kilobyteTools.map(({ spec }) => spec),
+    ],
     limits: { steps: 1_000_000, tokens: max, usdMicros: max },
   }
 }
+
+/** The tool that a worker with BENCH_SCRIPTED has for it. */
+export const scriptedTool = (kind: ToolKind): string => (kind === 'in-process' ? 'kilobyte_here' : 'kilobyte')
 
 /** At most so many at once; in order. */
 export async function mapLimited<T, R>(items: readonly T[], limit: number, run: (item: T) => Promise<R>): Promise<R[]> {

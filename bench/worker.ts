@@ -1,7 +1,35 @@
-/** The production worker, with a model of the bench's own in the same process. At SIGUSR2 it says how late its event loop was since the last. */
+/**
+ * The production worker, with a model of the bench's own in the same process: behind the real adapter and SDK, or with BENCH_SCRIPTED at the
+ * port of providers. At SIGUSR2 it says how late its event loop was since the last.
+ */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Runtime } from '@temporalio/worker'
+import { findAddresses } from '../client/addresses'
 import './in-process-model'
-import '../workers/main'
+import { runWorker } from '../workers/run'
+import { startWorker } from '../workers/run-worker'
+import { readSettings } from '../workers/settings'
+import { kilobyteTools, scriptedProvider } from './scripted-provider'
+
+async function run(): Promise<void> {
+  if (!process.env['BENCH_SCRIPTED']) return runWorker()
+  Runtime.install({
+    shutdownSignals: [],
+    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'WARN' } } },
+  })
+  const settings = readSettings(process.env, findAddresses({}, process.env, process.cwd()), { tools: kilobyteTools })
+  const providers = new Map([[scriptedProvider.name, scriptedProvider]])
+  const worker = startWorker({ ...settings, providers }, (line) => process.stderr.write(`${line}\n`))
+  process.once('SIGTERM', () => worker.shutdown())
+  await worker.ready
+  process.stderr.write(`ready on task queue ${settings.taskQueue}\n`)
+  await worker.done
+}
+
+run().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})
 
 const RESOLUTION_MS = 5
 const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS })

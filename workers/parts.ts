@@ -16,13 +16,9 @@ import type { Provider } from '../contract/provider-port'
 import { createExecutorLog } from '../log/executor-log'
 import { createDeltaWriter } from '../log/live'
 import { createVault } from '../log/vault'
-import { createAnthropic } from '../providers/anthropic/provider'
-import { createOpenAIChat } from '../providers/openai-chat/provider'
-import { createOpenAIResponses } from '../providers/openai-responses/provider'
 import type { PriceList } from '../providers/prices'
 import { buildSummaryView, buildView, newlyDropped } from '../providers/view'
 import { runTool } from '../tools/run-tool'
-import type { ProviderKeys } from './settings'
 
 export interface ToolParts {
   /** The Temporal cluster that this process works for; it may change under a running worker. */
@@ -47,7 +43,7 @@ export const now = (): number => Math.round((performance.timeOrigin + performanc
 export function createParts(
   pool: Pool,
   ttlMs: number,
-  keys: ProviderKeys,
+  providers: ReadonlyMap<string, Provider>,
   prices: PriceList,
   keyring: Keyring | null,
   tools: ReadonlyMap<string, Tool>,
@@ -58,7 +54,6 @@ export function createParts(
   const deltas = createDeltaWriter(pool, vault)
   const states = new Lru<CachedState>(CACHED_STATES)
   const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
-  const providers = createProviders(keys)
 
   const stepsOf = (profile: Profile) => {
     const base = { log, running, randomToken: randomUUID, heartbeatMs: profile.heartbeatMs, tools, deltas, now }
@@ -108,12 +103,4 @@ export function createParts(
     },
   }
   return parts
-}
-
-function createProviders(keys: ProviderKeys): Map<string, Provider> {
-  const providers: Provider[] = []
-  if (keys.anthropic) providers.push(createAnthropic(keys.anthropic))
-  // One key, one address, both of the APIs.
-  if (keys.openai) providers.push(createOpenAIChat(keys.openai), createOpenAIResponses(keys.openai))
-  return new Map(providers.map((provider) => [provider.name, provider]))
 }

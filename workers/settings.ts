@@ -1,22 +1,17 @@
 /**
- * What the environment says: the only place that reads it for a worker. Provider keys are taken out of the environment as they are read,
- * so that no child process inherits them.
+ * What the environment says: the only place that reads it for a worker, with providers.ts.
  */
 import type { Addresses } from '../client/addresses'
 import { DEFAULT_TASK_QUEUE, type Profile } from '../contract/activities'
 import { SavefileError } from '../contract/errors'
 import type { Tool } from '../contract/ports'
+import type { Provider } from '../contract/provider-port'
 import { PROFILES, RECONCILE } from '../contract/timing'
 import { takeKeySource, type KeySource } from '../log/keyring'
 import { createPrices, readPrices, type PriceList } from '../providers/prices'
 import { builtinTools } from '../tools/builtin'
 import { hostOf } from '../tools/confinement'
-
-export interface ProviderKeys {
-  anthropic?: { apiKey: string; baseURL?: string }
-  /** For `openai-chat` and `openai-responses`. */
-  openai?: { apiKey: string; baseURL?: string }
-}
+import { takeProviders } from './providers'
 
 export interface WorkerSettings {
   databaseUrl: string
@@ -26,7 +21,7 @@ export interface WorkerSettings {
   toolsOnly: boolean
   profileName: 'default' | 'fast'
   profile: Profile
-  providers: ProviderKeys
+  providers: ReadonlyMap<string, Provider>
   prices: PriceList
   /** Where the owner's keys are; null: encrypted sessions are left alone. */
   keys: KeySource | null
@@ -43,12 +38,6 @@ export interface WorkerSettings {
 }
 
 type Environment = Record<string, string | undefined>
-
-function take(env: Environment, name: string): string | undefined {
-  const value = env[name]
-  delete env[name]
-  return value === '' ? undefined : value
-}
 
 /** @throws SavefileError `setup_failed` that says which variable, or which tool, is wrong. */
 export function readSettings(
@@ -71,7 +60,7 @@ export function readSettings(
     toolsOnly: own.toolQueue !== undefined,
     profileName,
     profile: { ...PROFILES[profileName], ...overrides },
-    providers: readProviders(env),
+    providers: takeProviders(env),
     prices: createPrices(env.SAVEFILE_PRICES ? readPrices(env.SAVEFILE_PRICES) : {}),
     keys: takeKeySource(env),
     tools: toolsByName([...builtinTools(hostOf(env)), ...own.tools]),
@@ -96,21 +85,6 @@ function toolsByName(tools: readonly Tool[]): Map<string, Tool> {
     byName.set(tool.name, tool)
   }
   return byName
-}
-
-function readProviders(env: Environment): ProviderKeys {
-  const providers: ProviderKeys = {}
-  const anthropic = take(env, 'ANTHROPIC_API_KEY')
-  const openai = take(env, 'OPENAI_API_KEY')
-  if (anthropic)
-    providers.anthropic = { apiKey: anthropic, ...(env.ANTHROPIC_BASE_URL ? { baseURL: env.ANTHROPIC_BASE_URL } : {}) }
-  // A local server (vLLM, llama.cpp, Ollama) often wants no key.
-  if (openai || env.OPENAI_BASE_URL)
-    providers.openai = {
-      apiKey: openai ?? 'none',
-      ...(env.OPENAI_BASE_URL ? { baseURL: env.OPENAI_BASE_URL } : {}),
-    }
-  return providers
 }
 
 function positive(env: Environment, name: string, fallback: number): number {

@@ -5,7 +5,16 @@
 import { cpuMs, percentile, round } from '../stats'
 import type { Options, Outcome } from '../scenario'
 import { workFolder, type Stack } from '../stack'
-import { checkSessions, createSessions, logOf, playTurns, runFloor, stepTimes, throughput } from '../turns'
+import {
+  checkSessions,
+  createSessions,
+  logOf,
+  playTurns,
+  runFloor,
+  scriptedTool,
+  stepTimes,
+  throughput,
+} from '../turns'
 
 const SESSIONS = 16
 const STEPS = 25
@@ -17,7 +26,7 @@ export async function where(stack: Stack, { quick }: Options): Promise<Outcome> 
     await world.admin.query(
       `do $$ begin execute format('alter database %I set track_functions = ''pl''', current_database()); end $$`,
     )
-    const worker = await world.worker()
+    const worker = await world.worker({ BENCH_SCRIPTED: '1' })
     const folder = workFolder(stack)
     const total = SESSIONS * STEPS
     const data: Record<string, unknown> = {}
@@ -33,7 +42,7 @@ export async function where(stack: Stack, { quick }: Options): Promise<Outcome> 
         await world.admin.query('select pg_stat_reset()')
         const before = Object.entries(pids).map(([, pid]) => cpuMs(pid))
         const ran = shape === 'floor' ? await runFloor(stack, floor, SESSIONS, STEPS) : null
-        if (!ran) await playTurns(world, sessions, { steps: STEPS })
+        if (!ran) await playTurns(world, sessions, { steps: STEPS, tool: scriptedTool(kind) })
         const cpu = Object.entries(pids).map(([name, pid], j) => [
           name,
           round((cpuMs(pid) - (before[j] ?? 0)) / total, 2),
