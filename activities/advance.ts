@@ -13,6 +13,7 @@ import { emptyState, openCalls, phaseOf, type State } from '../contract/state'
 import { normaliseText } from '../contract/text'
 import { OVERDUE_MS, SNAPSHOT_EVERY } from '../contract/timing'
 import type { FinishedStep, StepDeps } from './claim-step'
+import { handOver } from './hand-over'
 import { fold, type CachedState, type Lru } from './session-cache'
 
 export interface AdvanceDeps {
@@ -125,10 +126,16 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
    * The usual case without a look. Whatever this process does not know of (a message, an interrupt, another executor) has moved the head or
    * the epoch, and then the append is refused. Null: look.
    */
-  function settled(ref: SessionRef, epoch: number, { decision, now }: Planned, appended: Appended): Advanced | null {
+  async function settled(
+    ref: SessionRef,
+    epoch: number,
+    { decision, now }: Planned,
+    appended: Appended,
+  ): Promise<Advanced | null> {
     if (appended.status === 'head_moved') return null
     if (appended.status !== 'appended') return { status: 'over' }
     remember(ref, decision, appended.head)
+    await handOver(log, ref, epoch, decision)
     return advanced(epoch, decision, now)
   }
 
@@ -160,14 +167,14 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
         return null
       })
     if (!appended) return onlyFinish()
-    return appended.status === 'refused' ? null : { ...finished, look: settled(ref, epoch, planned, appended) }
+    return appended.status === 'refused' ? null : { ...finished, look: await settled(ref, epoch, planned, appended) }
   }
 
   const advance: Advance = async ({ ref, epoch: known, grace, neverBegan = [] }, finished = []) => {
     const planned = finished.length > 0 && known !== null ? await plan(ref, finished) : null
     if (planned && known !== null) {
       const { head, events, outlook } = planned
-      const promoted = settled(ref, known, planned, await log.append(ref, known, head, events, outlook))
+      const promoted = await settled(ref, known, planned, await log.append(ref, known, head, events, outlook))
       if (promoted) return promoted
     }
     let epoch = known
@@ -206,6 +213,7 @@ export function createAdvance(deps: AdvanceDeps): { advance: Advance; finish: St
         deps.interrupt(ref)
         return { status: 'over' }
       }
+      await handOver(log, ref, epoch, decision)
       const result = advanced(epoch, decision, seen.look.now)
       return known === null ? { ...result, profile: deps.profile } : result
     }
@@ -263,6 +271,7 @@ function viewOf(row: DraftRow): DraftView {
     fresh: row.fresh,
     outcome: row.outcome,
     result: null,
+    ...(row.byHost ? { byHost: true } : {}),
   }
   if (row.state !== 'finished' || row.type === null || row.payload === null) return view
   const payload = PAYLOADS[row.type].parse(JSON.parse(row.payload))

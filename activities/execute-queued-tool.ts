@@ -14,8 +14,17 @@ export interface ExecuteQueuedToolDeps extends Omit<StepDeps, 'log'>, Omit<RunDe
   warn(what: string, error: unknown): void
 }
 
-/** Until somebody has mended which login serves which queue. */
+/** Until somebody has mended it. */
 const NOT_OURS_MS = 10_000
+const NOT_OURS = {
+  call_not_found: 'this login does not serve the queue of the call: see savefile.set_queue_login',
+  key_missing: 'the call is sealed for a key that is not here: see --queue-key',
+} as const
+
+function notOurs(deps: Pick<ExecuteQueuedToolDeps, 'warn'>, step: string, why: keyof typeof NOT_OURS): Error {
+  deps.warn(step, new Error(NOT_OURS[why]))
+  return tryAgain(why, NOT_OURS_MS)
+}
 
 export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: StepInput) => Promise<null> {
   return async (input) => {
@@ -26,10 +35,8 @@ export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: St
     const claimDraft: ExecutorLog['claimDraft'] = async (ref, epoch, step, { token }) => {
       const claimed = await deps.log.claimCall(ref, epoch, step, token)
       const { claim } = claimed
-      if (claim.status === 'call_not_found') {
-        deps.warn(step, new Error('this login does not serve the queue of the call: see savefile.set_queue_login'))
-        throw tryAgain('call_not_found', NOT_OURS_MS)
-      }
+      if (claim.status === 'call_not_found') throw notOurs(deps, step, claim.status)
+      if (claim.status === 'key_missing') throw notOurs(deps, step, claim.status)
       if ('call' in claimed) {
         const { tool, args, idempotencyKey, timeoutMs, workFolder, safe } = claimed.call
         const spec = { name: tool, timeoutMs, readOnly: safe, idempotent: safe }

@@ -23,6 +23,9 @@ export interface RunDeps {
   now(): number
 }
 
+/** Until a worker that has the owner's key comes by. */
+const LOCKED_MS = 10_000
+
 export interface ExecuteToolDeps extends StepDeps, Omit<RunDeps, 'log'> {
   /** Shared with `advance`. */
   states: Lru<CachedState>
@@ -44,6 +47,8 @@ export function createExecuteTool(deps: ExecuteToolDeps): ExecuteTool {
     if (here) return here
     const had = deps.states.get(ref)
     const look = await deps.log.look(ref, epoch, had?.state.seq ?? null)
+    // Nothing came of it, and the run would hand it out again at once.
+    if (look.status === 'locked') throw tryAgain(look.why, LOCKED_MS)
     if (look.status !== 'ok') return null
     const { state } = fold(had?.state ?? look.snapshot?.state ?? emptyState, look.events)
     deps.states.set(ref, { state, snapshot: had?.snapshot ?? look.snapshot?.seq ?? 0 })

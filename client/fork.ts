@@ -78,7 +78,9 @@ async function definitionOf(
     model: { ...before.model, ...model },
     tools: (tools ?? before.tools).map((tool) => {
       if (queue === undefined || tool.deferred) return tool
-      const { queue: _, ...here } = tool
+      if (queue === tool.queue) return tool
+      // Its key is that of the host of the queue that it had.
+      const { queue: _, queueKey: __, ...here } = tool
       return queue === null ? here : { ...here, queue, local: false }
     }),
   }

@@ -89,6 +89,11 @@ export const ToolSpec = z.strictObject({
     .string()
     .regex(/^[a-zA-Z0-9_.-]{1,100}$/)
     .optional(),
+  /** Of an encrypted session: the public key that its calls are sealed for, as `savefile queue-key new` prints it. */
+  queueKey: z
+    .string()
+    .regex(/^savefile-queue-1:[A-Za-z0-9_-]{43}$/, 'must be a key as `savefile queue-key new` prints it')
+    .optional(),
 })
 export type ToolSpec = z.infer<typeof ToolSpec>
 

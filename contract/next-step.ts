@@ -24,6 +24,8 @@ export interface DraftView {
   result: StepResult | null
   /** Of a closed row: what had been streamed. */
   partial?: Block[]
+  /** The result is appended as it stands here: what the row has stored is sealed otherwise than the log. */
+  byHost?: boolean
 }
 
 export interface Env {
@@ -358,7 +360,7 @@ function result(call: CallState, outcome: Outcome, why: string, code?: string): 
 }
 
 function fromRow(call: CallState, row: DraftView): PlannedEvent {
-  if (row.result) return { ...row.result, fromDraft: row.step }
+  if (row.result) return row.byHost ? row.result : { ...row.result, fromDraft: row.step }
   const why =
     row.outcome === 'cancelled'
       ? 'Not run: it was given up before it began.'

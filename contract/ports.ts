@@ -37,6 +37,8 @@ export interface DraftRow {
   /** Of a finished row: the type and the payload (JSON text) of the event that it becomes. */
   type: StepResult['type'] | null
   payload: string | null
+  /** It was sealed where it ran, with a key that opens no more than it: the log takes what it says, and not its bytes. */
+  byHost?: boolean
 }
 
 /** A tool result that was refused because its row was closed or taken over: evidence, not yet in the log. */
@@ -132,6 +134,11 @@ export interface ExecutorLog {
   finishDraft(ref: SessionRef, step: string, token: string, event: NewEvent): Promise<'finished' | 'refused'>
   /** Both in one transaction: the result is kept, also where the append is refused. `refused`: it was not, and nothing was appended. */
   finishAndAppend(ref: SessionRef, finish: Finish, append: Append): Promise<Appended | { status: 'refused' }>
+  /**
+   * Of an encrypted session: leaves what the call takes where the host of its queue finds it, sealed for that host. Once a call; does nothing
+   * where the session is in clear.
+   */
+  handOver(ref: SessionRef, epoch: number, call: QueuedCall & { id: string }, to: QueueHost): Promise<void>
   /** Gives the claim back without a result, so that the next attempt need not wait; says why. */
   releaseDraft(ref: SessionRef, step: string, token: string, why: FailureClass): Promise<void>
   /** "I live": for all rows that this process holds, in one write. Gives back the tokens that are no longer in charge. */
@@ -196,6 +203,12 @@ export interface Tool {
   fork?(from: SessionRef, to: SessionRef, context: ForkContext): Promise<{ note: string } | null>
 }
 
+/** Who runs the calls of a tool, and the public key of whoever may know what they take. */
+export interface QueueHost {
+  queue: string
+  key: string
+}
+
 /** A call that a queue's host has claimed: all that it takes to run it. */
 export interface QueuedCall {
   tool: string
@@ -209,7 +222,7 @@ export interface QueuedCall {
 
 /** The log as a queue's host has it, whose database login sees the calls of its own queue and nothing else (docs/sharing.md). */
 export interface QueueLog extends Pick<ExecutorLog, 'beat' | 'finishDraft' | 'releaseDraft'> {
-  /** `call_not_found`: there is none, or it is of another queue than the login's. */
+  /** `call_not_found`: there is none, or it is of another queue than the login's. `key_missing`: it is sealed for a key that is not here. */
   claimCall(
     ref: SessionRef,
     epoch: number,
@@ -217,7 +230,7 @@ export interface QueueLog extends Pick<ExecutorLog, 'beat' | 'finishDraft' | 're
     token: string,
   ): Promise<
     | { claim: Extract<DraftClaim, { status: 'claimed' }>; call: QueuedCall }
-    | { claim: Exclude<DraftClaim, { status: 'claimed' }> | { status: 'call_not_found' } }
+    | { claim: Exclude<DraftClaim, { status: 'claimed' }> | { status: 'call_not_found' } | { status: 'key_missing' } }
   >
   /** @throws SavefileError `stale_claim` where the call is not held by this token any more */
   writeBlob(ref: SessionRef, step: string, token: string, bytes: Uint8Array, mediaType: string): Promise<BlobRef>

@@ -3,14 +3,19 @@
  *
  *   "SFE" 0x01 · length of the kid (1 byte) · kid (ASCII) · nonce (12) · ciphertext · tag (16)
  *
- * as bytes where a blob holds it, as `sealed:` and its base64 where a text does (payloads, drafts, deltas, snapshots, titles). *
+ * as bytes where a blob holds it, as `sealed:` and its base64 where a text does (payloads, drafts, deltas, snapshots, titles). What the
+ * host of a queue writes for one call, it seals with a key of that call alone: `0x02` for `0x01`, and behind the kid the length of the
+ * call's id (1 byte) and that id.
+ *
  * AES-256-GCM. The associated data binds the header, the session and the slot (what kind of content it is), so that a ciphertext cannot be
  * moved to another place. The nonce is synthetic: the same content in the same slot gives the same bytes, which is what lets the database
  * see that an input came twice without reading it; it tells who sees the bytes that two contents of a session are equal, and no more.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto'
 
-const MAGIC = Buffer.from('SFE\x01', 'latin1')
+const MAGIC = Buffer.from('SFE', 'latin1')
+const BY_SESSION = 1
+const BY_CALL = 2
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 export const DATA_KEY_BYTES = 32
@@ -25,10 +30,20 @@ export interface ContentKeys {
 }
 
 /** Where a content belongs. */
-export interface Place {
-  kid: string
+export interface Place extends SealedWith {
   session: string
   slot: string
+}
+
+/** The session's data key; `call`: the key of one call, which follows from it. */
+export interface SealedWith {
+  kid: string
+  call?: string | undefined
+}
+
+/** What seals a call's result where it runs: from it neither the data key nor another call's key follows. */
+export function callKey(dataKey: Uint8Array, call: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', dataKey, '', `savefile/1 call ${call}`, DATA_KEY_BYTES))
 }
 
 export function deriveKeys(dataKey: Uint8Array): ContentKeys {
@@ -37,14 +52,15 @@ export function deriveKeys(dataKey: Uint8Array): ContentKeys {
   return { encrypt: derive('encrypt'), nonce: derive('nonce') }
 }
 
-function header(kid: string): Buffer {
-  const name = Buffer.from(kid, 'latin1')
-  return Buffer.concat([MAGIC, Buffer.of(name.length), name])
+function header({ kid, call }: SealedWith): Buffer {
+  const named = (name: string): Buffer[] => [Buffer.of(name.length), Buffer.from(name, 'latin1')]
+  const version = Buffer.of(call === undefined ? BY_SESSION : BY_CALL)
+  return Buffer.concat([MAGIC, version, ...named(kid), ...(call === undefined ? [] : named(call))])
 }
 
 /** Fields as in an event's hash: each its length in four bytes, then its bytes. */
-function associated({ kid, session, slot }: Place): Buffer {
-  const fields = [header(kid), Buffer.from(session, 'utf8'), Buffer.from(slot, 'utf8')]
+function associated({ session, slot, ...by }: Place): Buffer {
+  const fields = [header(by), Buffer.from(session, 'utf8'), Buffer.from(slot, 'utf8')]
   return Buffer.concat(
     fields.flatMap((bytes) => {
       const length = Buffer.alloc(4)
@@ -58,21 +74,24 @@ export function seal(keys: ContentKeys, place: Place, plain: Uint8Array): Buffer
   const data = associated(place)
   const nonce = createHmac('sha256', keys.nonce).update(data).update(plain).digest().subarray(0, NONCE_BYTES)
   const cipher = createCipheriv('aes-256-gcm', keys.encrypt, nonce).setAAD(data)
-  return Buffer.concat([header(place.kid), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+  return Buffer.concat([header(place), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
 /** Null where the bytes are no envelope. */
-export function kidOf(envelope: Buffer): string | null {
-  const length = envelope[MAGIC.length] ?? 0
-  const end = MAGIC.length + 1 + length
-  if (!envelope.subarray(0, MAGIC.length).equals(MAGIC) || envelope.length < end + NONCE_BYTES + TAG_BYTES) return null
-  return envelope.toString('latin1', MAGIC.length + 1, end)
+export function sealedWith(envelope: Buffer): SealedWith | null {
+  let at = MAGIC.length + 1
+  const named = (): string => envelope.toString('latin1', at + 1, (at += 1 + (envelope[at] ?? 0)))
+  const version = envelope[MAGIC.length]
+  if (!envelope.subarray(0, MAGIC.length).equals(MAGIC) || (version !== BY_SESSION && version !== BY_CALL)) return null
+  const by = version === BY_SESSION ? { kid: named() } : { kid: named(), call: named() }
+  return envelope.length < at + NONCE_BYTES + TAG_BYTES ? null : by
 }
 
 /** Null where the bytes are not what was sealed with this key for this place. */
 export function open(keys: ContentKeys, place: Place, envelope: Buffer): Buffer | null {
-  if (kidOf(envelope) !== place.kid) return null
-  const begin = MAGIC.length + 1 + place.kid.length
+  const head = header(place)
+  const begin = head.length
+  if (!envelope.subarray(0, begin).equals(head) || envelope.length < begin + NONCE_BYTES + TAG_BYTES) return null
   const nonce = envelope.subarray(begin, begin + NONCE_BYTES)
   const decipher = createDecipheriv('aes-256-gcm', keys.encrypt, nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(associated(place)).setAuthTag(envelope.subarray(-TAG_BYTES))

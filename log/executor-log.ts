@@ -10,6 +10,7 @@ import { createAppend, finishAndAppend, setOutlook } from './append'
 import { readBlob, writeBlob } from './blobs'
 import { createDefinitions } from './definitions'
 import { beat, claimDraft, claimSession, closeDrafts, finishDraft, partial, releaseDraft } from './drafts'
+import { createHandOver } from './hand-over'
 import { look } from './look'
 import { createNotifier } from './notify'
 import { query } from './pool'
@@ -72,6 +73,7 @@ export function createExecutorLog(
       if (appended.status === 'appended') notifier.notify(ref.session)
       return appended
     },
+    handOver: createHandOver(pool, vault),
     releaseDraft: (ref, step, token, why) => releaseDraft(pool, ref, step, token, why),
     beat: (held) => beat(pool, held),
     partial: (ref, steps) => partial(pool, vault, ref, steps),

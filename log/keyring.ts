@@ -110,19 +110,21 @@ export function takeKeySource(env: Record<string, string | undefined>): KeySourc
 export async function openKeyring(source: KeySource | null): Promise<Keyring | null> {
   if (!source) return null
   if (source.key !== undefined) return keyringOf(source.key, 'SAVEFILE_KEY')
-  if (source.keyFile !== undefined) return keyringOf(textOf(source.keyFile), source.keyFile)
+  if (source.keyFile !== undefined)
+    return keyringOf(readKeyFile(source.keyFile, `savefile key new > ${source.keyFile}`), source.keyFile)
   if (source.module !== undefined) return fromModule(path.resolve(source.module))
   return null
 }
 
-function textOf(file: string): string {
+/** `make`: the command that makes one. @throws SavefileError `setup_failed` */
+export function readKeyFile(file: string, make: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     throw new SavefileError(
       'setup_failed',
-      `The key file ${file} cannot be read (${code}). Mend SAVEFILE_KEY_FILE, or make one: savefile key new > ${file}`,
+      `The key file ${file} cannot be read (${code}). Say where it is, or make one: ${make}`,
       { file },
       { cause },
     )

@@ -4,6 +4,7 @@ import type { StoredEvent } from '../contract/events'
 import type { SessionRef } from '../contract/ids'
 import type { DraftRow, Evidence, Look, Outlook } from '../contract/ports'
 import { REDUCER_VERSION, type State } from '../contract/state'
+import { isHostSealed, resultOfHost } from './hand-over'
 import { query } from './pool'
 import { errorCode } from '../contract/errors'
 import { eventSlot, snapshotSlot, type Vault } from './vault'
@@ -42,6 +43,7 @@ export async function look(
     ttlMs * 1000,
   ])
   const open = (slot: string, text: string): Promise<string> => vault.openText(ref.space, slot, text)
+  const fromHost = (call: string, text: string): Promise<string> => resultOfHost(pool, vault, ref, call, text)
   let session: { head: number; outlook: Outlook; now: number } | null = null
   let snapshot: { seq: number; state: State } | null = null
   const events: StoredEvent[] = []
@@ -76,7 +78,8 @@ export async function look(
             hash: row.g,
           })
           break
-        case 'd':
+        case 'd': {
+          const byHost = row.body !== null && row.e === 'tool_finished' && isHostSealed(row.body)
           drafts.push({
             step: row.a,
             state: row.b as DraftRow['state'],
@@ -86,11 +89,21 @@ export async function look(
             fresh: row.f === 'fresh',
             outcome: row.d as DraftRow['outcome'],
             type: row.e as DraftRow['type'],
-            payload: row.body && (await open(eventSlot(row.e), row.body)),
+            payload: byHost
+              ? await fromHost(row.a.slice('tool@'.length), row.body)
+              : row.body && (await open(eventSlot(row.e), row.body)),
+            ...(byHost ? { byHost } : {}),
           })
           break
+        }
         case 'l':
-          evidence.push({ call: row.a, token: row.b, payload: await open(eventSlot('tool_finished'), row.body) })
+          evidence.push({
+            call: row.a,
+            token: row.b,
+            payload: isHostSealed(row.body)
+              ? await fromHost(row.a, row.body)
+              : await open(eventSlot('tool_finished'), row.body),
+          })
       }
     }
   } catch (error) {

@@ -10,6 +10,7 @@ import { errorCode } from '../contract/errors'
 import type { SessionRef } from '../contract/ids'
 import type { Retained, RetentionOptions } from '../contract/keys'
 import { REDUCER_VERSION } from '../contract/state'
+import { isHostSealed } from './hand-over'
 import { query, queryRow } from './pool'
 import { eventSlot, type Vault } from './vault'
 
@@ -117,7 +118,12 @@ async function judge(pool: Pool, vault: Vault, ref: SessionRef, hashes: readonly
        where v.space_id = $1 and v.session_id = $2`,
       [space, session],
     )
-    for (const { type, kid, payload } of beside) await look(type, kid, payload)
+    for (const { type, kid, payload } of beside) {
+      // What a host sealed and does not open names nothing.
+      await look(type, kid, payload).catch((error: unknown) => {
+        if (errorCode(error) !== 'corrupt_log' || !isHostSealed(payload.toString('utf8'))) throw error
+      })
+    }
     for (let after = 0; missing.size > 0 && after < at.head;) {
       const rows = await query<{ seq: number; type: string; kid: string | null; payload: Buffer }>(
         pool,

@@ -21,16 +21,17 @@ export function checkRef(ref: SessionRef): void {
 }
 
 /**
- * Tools that run on a queue of their own are for executors that hold no key: what such a call needs would have to lie in clear somewhere.
+ * The host of a queue holds no owner's key: of an encrypted session it is given what it needs for a call, sealed for a key of its own, which
+ * the tool's declaration has to name.
  * @throws SavefileError `invalid_definition`
  */
 export async function refuseQueues(definitions: Definitions, space: string, hash: string): Promise<void> {
   const { tools } = await definitions.get(space, hash)
-  const tool = tools.find(({ queue }) => queue)
+  const tool = tools.find(({ queue, queueKey }) => queue && !queueKey)
   if (!tool) return
   throw new SavefileError(
     'invalid_definition',
-    `The tool ${tool.name} runs on the queue ${tool.queue}, whose executors hold no key: in an encrypted session it cannot run. Leave the queue out, or do not encrypt.`,
+    `The tool ${tool.name} runs on the queue ${tool.queue}, and says no queueKey: in an encrypted session its calls are sealed for the key of that queue. Make one (savefile queue-key new <file>), leave the queue out, or do not encrypt.`,
     { field: 'tools', tool: tool.name },
   )
 }

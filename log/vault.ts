@@ -9,7 +9,18 @@ import { SavefileError, errorCode, type ErrorCode } from '../contract/errors'
 import type { StoredEvent } from '../contract/events'
 import { sessionIdFrom, type SessionRef } from '../contract/ids'
 import type { Keyring, WrappedKey } from '../contract/keys'
-import { DATA_KEY_BYTES, deriveKeys, fromText, kidOf, open, seal, toText, type ContentKeys } from './envelope'
+import {
+  DATA_KEY_BYTES,
+  callKey,
+  deriveKeys,
+  fromText,
+  open,
+  seal,
+  sealedWith,
+  toText,
+  type ContentKeys,
+  type SealedWith,
+} from './envelope'
 import { query } from './pool'
 
 /** What the content of one session is sealed with. `slot` says what kind of content it is: it opens in that slot only. */
@@ -24,9 +35,17 @@ export interface NewKey extends WrappedKey {
   sealer: Sealer
 }
 
+/** The key of one call, which a host is given with what the call takes. */
+export interface CallKey {
+  kid: string
+  key: Buffer
+}
+
 export interface Vault {
   /** Null where the session is in clear, and where this process has no keyring: what it would write in clear the database refuses. */
   sealer(ref: SessionRef): Promise<Sealer | null>
+  /** What the host of a queue seals the result of this call with; null where `sealer` is. */
+  callKey(ref: SessionRef, call: string): Promise<CallKey | null>
   /** @throws SavefileError `key_missing` where there is no keyring to wrap it */
   newKey(session: string): Promise<NewKey>
   /** @throws SavefileError `key_missing`, `key_destroyed`, `keyring_failed`, `corrupt_log` (it does not open with its key) */
@@ -45,6 +64,7 @@ export interface Vault {
 interface DataKey {
   session: string
   keys: ContentKeys
+  ofCall(call: string): Buffer
 }
 
 const CACHED_KEYS = 1000
@@ -119,19 +139,15 @@ export function createVault(pool: Pool, keyring: Keyring | null): Vault {
       )
     }
     if (!dataKey) throw missing(kid, `which the owner key ${owner} opens, and this process has others only.`, owner)
-    return { session, keys: deriveKeys(dataKey) }
-  }
-
-  function sealerOf({ session, keys }: DataKey, kid: string): Sealer {
-    const bytes = (slot: string, plain: Uint8Array): Buffer => seal(keys, { kid, session, slot }, plain)
-    return { kid, bytes, text: (slot, plain) => toText(bytes(slot, Buffer.from(plain, 'utf8'))) }
+    return { session, keys: deriveKeys(dataKey), ofCall: (call) => callKey(dataKey, call) }
   }
 
   async function openBytes(space: string, slot: string, envelope: Buffer): Promise<Buffer> {
-    const kid = kidOf(envelope)
-    if (kid === null) throw corrupt('What is stored is not encrypted, and should be.')
-    const { session, keys } = await keyOf(space, kid)
-    const plain = open(keys, { kid, session, slot }, envelope)
+    const by = sealedWith(envelope)
+    if (by === null) throw corrupt('What is stored is not encrypted, and should be.')
+    const { kid, call } = by
+    const { session, keys, ofCall } = await keyOf(space, kid)
+    const plain = open(call === undefined ? keys : deriveKeys(ofCall(call)), { ...by, session, slot }, envelope)
     if (!plain) throw corrupt(`What is stored under key ${kid} does not open with it: it was changed, or moved.`)
     return plain
   }
@@ -150,7 +166,15 @@ export function createVault(pool: Pool, keyring: Keyring | null): Vault {
     async sealer(ref) {
       if (!keyring) return null
       const kid = await kidOfSession(ref)
-      return kid === null ? null : sealerOf(await keyOf(ref.space, kid), kid)
+      if (kid === null) return null
+      const { session, keys } = await keyOf(ref.space, kid)
+      return sealerWith(keys, session, { kid })
+    },
+
+    async callKey(ref, call) {
+      if (!keyring) return null
+      const kid = await kidOfSession(ref)
+      return kid === null ? null : { kid, key: (await keyOf(ref.space, kid)).ofCall(call) }
     },
 
     async newKey(session) {
@@ -162,7 +186,7 @@ export function createVault(pool: Pool, keyring: Keyring | null): Vault {
       const kid = sessionIdFrom(randomBytes(16))
       const dataKey = randomBytes(DATA_KEY_BYTES)
       const { owner, wrapped } = await keyring.wrap(dataKey, { kid, session })
-      return { kid, owner, wrapped, sealer: sealerOf({ session, keys: deriveKeys(dataKey) }, kid) }
+      return { kid, owner, wrapped, sealer: sealerWith(deriveKeys(dataKey), session, { kid }) }
     },
 
     async openEvents(space, events) {
@@ -183,6 +207,12 @@ export function createVault(pool: Pool, keyring: Keyring | null): Vault {
 
     forget: (space, kid) => void opened.delete(`${space}/${kid}`),
   }
+}
+
+/** Seals content of one session with what was derived from its data key, or with the key of one call. */
+export function sealerWith(keys: ContentKeys, session: string, by: SealedWith): Sealer {
+  const bytes = (slot: string, plain: Uint8Array): Buffer => seal(keys, { ...by, session, slot }, plain)
+  return { kid: by.kid, bytes, text: (slot, plain) => toText(bytes(slot, Buffer.from(plain, 'utf8'))) }
 }
 
 const isLock = (code: ErrorCode | undefined): code is 'key_missing' | 'key_destroyed' =>

@@ -4,7 +4,8 @@ import type { Pool } from 'pg'
 import { createExecuteQueuedTool } from '../activities/execute-queued-tool'
 import { RunningSteps } from '../activities/running-steps'
 import type { Tool } from '../contract/ports'
-import { createQueueLog, createQueueOutput } from '../log/queue-log'
+import { createQueueLog, createQueueOutput, type CallSealers } from '../log/queue-log'
+import type { QueueKeys } from '../log/queue-key'
 import { runTool } from '../tools/run-tool'
 import { BEATS_PER_TTL, now, type ToolParts } from './parts'
 
@@ -13,9 +14,11 @@ export function createQueueParts(
   ttlMs: number,
   tools: ReadonlyMap<string, Tool>,
   warn: (what: string, error: unknown) => void,
+  keys?: QueueKeys,
 ): ToolParts {
-  const log = createQueueLog(pool, ttlMs)
-  const deltas = createQueueOutput(pool)
+  const sealers: CallSealers = new Map()
+  const log = createQueueLog(pool, ttlMs, { sealers, ...(keys ? { keys } : {}) })
+  const deltas = createQueueOutput(pool, sealers)
   const running = new RunningSteps(log, ttlMs / BEATS_PER_TTL, warn)
   return {
     cluster: '',

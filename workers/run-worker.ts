@@ -76,13 +76,13 @@ async function work(
 
 /** @throws SavefileError `setup_failed` where the login serves a queue of tools, and this worker is not to. */
 async function partsOf(
-  { ttlMs, providers, prices, keys, tools, toolsOnly }: WorkerSettings,
+  { ttlMs, providers, prices, keys, tools, toolsOnly, queueKeys }: WorkerSettings,
   pool: Pool,
   warn: (what: string, error: unknown) => void,
 ): Promise<Parts | ToolParts> {
   if (!(await isQueueLogin(pool)))
     return createParts(pool, ttlMs, providers, prices, await openKeyring(keys), tools, warn)
-  if (toolsOnly) return createQueueParts(pool, ttlMs, tools, warn)
+  if (toolsOnly) return createQueueParts(pool, ttlMs, tools, warn, queueKeys)
   throw new SavefileError(
     'setup_failed',
     'This database login serves a queue of tools, and advances no session. Say which queue with --tool-queue, or use a login in savefile_writer.',

@@ -18,6 +18,8 @@ export interface RunWorkerOptions {
   temporal?: TemporalSettings
   /** Only calls of tools whose declaration has this `queue`: other workers advance the sessions. */
   toolQueue?: string
+  /** The file of the private key that opens this queue's calls of encrypted sessions; else SAVEFILE_QUEUE_KEY_FILE. */
+  queueKey?: string
   /** Aborted: what runs may end, within seconds. Without one, SIGTERM and SIGINT do that, and a second one ends at once. */
   signal?: AbortSignal
   /** It takes work. */
@@ -36,6 +38,7 @@ export async function runWorker(options: RunWorkerOptions = {}): Promise<void> {
   const { signal, onReady, say = sayOnStderr } = options
   const settings = readSettings(process.env, findAddresses(options, process.env, process.cwd()), {
     toolQueue: options.toolQueue,
+    queueKey: options.queueKey,
     tools: [...(options.tools ?? []), ...(await loadTools(process.env.SAVEFILE_TOOLS))],
   })
   installRuntime()

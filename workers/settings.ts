@@ -8,6 +8,7 @@ import type { Tool } from '../contract/ports'
 import type { Provider } from '../contract/provider-port'
 import { PROFILES, RECONCILE } from '../contract/timing'
 import { takeKeySource, type KeySource } from '../log/keyring'
+import { readQueueKeys, type QueueKeys } from '../log/queue-key'
 import { createPrices, readPrices, type PriceList } from '../providers/prices'
 import { builtinTools } from '../tools/builtin'
 import { hostOf } from '../tools/confinement'
@@ -19,6 +20,8 @@ export interface WorkerSettings {
   taskQueue: string
   /** Serves calls of tools of this queue, and advances no session. */
   toolsOnly: boolean
+  /** Of the host of a queue: what opens its calls of encrypted sessions. */
+  queueKeys?: QueueKeys
   profileName: 'default' | 'fast'
   profile: Profile
   providers: ReadonlyMap<string, Provider>
@@ -43,7 +46,7 @@ type Environment = Record<string, string | undefined>
 export function readSettings(
   env: Environment,
   { databaseUrl, temporal }: Addresses,
-  own: { tools: readonly Tool[]; toolQueue?: string | undefined },
+  own: { tools: readonly Tool[]; toolQueue?: string | undefined; queueKey?: string | undefined },
 ): WorkerSettings {
   const profileName = env.SAVEFILE_PROFILE ?? 'default'
   if (profileName !== 'default' && profileName !== 'fast')
@@ -58,6 +61,7 @@ export function readSettings(
     temporal: { address: options.address, namespace, options },
     taskQueue: own.toolQueue ?? taskQueue ?? DEFAULT_TASK_QUEUE,
     toolsOnly: own.toolQueue !== undefined,
+    ...queueKeysFrom(own.queueKey ?? env.SAVEFILE_QUEUE_KEY_FILE),
     profileName,
     profile: { ...PROFILES[profileName], ...overrides },
     providers: takeProviders(env),
@@ -72,6 +76,10 @@ export function readSettings(
     maxWorkflows: positive(env, 'SAVEFILE_MAX_WORKFLOWS', 2000),
     maxConnections: positive(env, 'SAVEFILE_MAX_CONNECTIONS', 10),
   }
+}
+
+function queueKeysFrom(file: string | undefined): { queueKeys?: QueueKeys } {
+  return file === undefined || file === '' ? {} : { queueKeys: readQueueKeys(file) }
 }
 
 function toolsByName(tools: readonly Tool[]): Map<string, Tool> {

@@ -5,6 +5,7 @@ import type { Keeper, Sharer } from '../../contract/keys'
 import { SavefileError } from '../../contract/errors'
 import { withExamples, type Cli } from '../cli'
 import { EXIT } from '../exit-codes'
+import { writeNew } from '../files'
 import { bytes, count } from '../numbers'
 
 export function addKeyCommands(program: Command, cli: Cli): void {
@@ -12,6 +13,7 @@ export function addKeyCommands(program: Command, cli: Cli): void {
   addRetention(program, cli)
   addRekey(program, cli)
   addKey(program, cli)
+  addQueueKey(program, cli)
 }
 
 function addKey(program: Command, cli: Cli): void {
@@ -32,6 +34,28 @@ function addKey(program: Command, cli: Cli): void {
       else cli.out.print(made.key)
     })
   withExamples(command, ['savefile key new > key-file && chmod 600 key-file', 'export SAVEFILE_KEY_FILE=$PWD/key-file'])
+}
+
+function addQueueKey(program: Command, cli: Cli): void {
+  const keys = program
+    .command('queue-key')
+    .summary('keys of hosts that run tools of encrypted sessions')
+    .description('Keys of hosts that run tools of encrypted sessions.')
+  const command = keys
+    .command('new')
+    .summary('make a pair')
+    .description(
+      "Makes a private key in <file>, for the host of the queue only, and prints its public key: the tool's declaration says it as queueKey. Calls of encrypted sessions are sealed for it. The file may not be there yet.",
+    )
+    .argument('<file>', 'where the private key goes')
+    .action(async (file: string) => {
+      const { makeQueueKey } = await import('../../client/owner-key.js')
+      const { privateKey, publicKey } = makeQueueKey()
+      await writeNew(file, `${privateKey}\n`, 0o600)
+      if (cli.out.json) cli.out.value({ file, key: publicKey })
+      else cli.out.print(publicKey)
+    })
+  withExamples(command, ['savefile queue-key new gpu.key', 'savefile worker --tool-queue gpu --queue-key gpu.key'])
 }
 
 function addErase(program: Command, cli: Cli): void {

@@ -11,13 +11,17 @@ export function addWorker(program: Command, cli: Cli): void {
     )
     .option('--tools <file>', 'a module that exports tools of your own (defineTool), beside the built-in ones')
     .option('--tool-queue <name>', 'run only calls of tools whose declaration has this queue; advance no session')
-    .action(async ({ tools, toolQueue }: { tools?: string; toolQueue?: string }) => {
+    .option(
+      '--queue-key <file>',
+      "the queue's private key (queue-key new), which opens its calls of encrypted sessions",
+    )
+    .action(async ({ tools, ...queue }: { tools?: string; toolQueue?: string; queueKey?: string }) => {
       const { loadTools } = await import('../../workers/load-tools.js')
       const { runWorker } = await import('../../workers/run.js')
       cli.takeSignals()
       await runWorker({
         tools: await loadTools(tools),
-        toolQueue,
+        ...queue,
         say: (line) => cli.out.note(`worker ${process.pid}: ${line}`),
       })
     })
@@ -25,6 +29,7 @@ export function addWorker(program: Command, cli: Cli): void {
     'savefile worker',
     'savefile worker --tools ./my-tools.js',
     'savefile worker --tools ./gpu-tools.js --tool-queue gpu',
+    'savefile worker --tools ./gpu-tools.js --tool-queue gpu --queue-key gpu.key',
     'SAVEFILE_DATABASE_URL=postgres://… TEMPORAL_ADDRESS=temporal:7233 savefile worker',
   ])
 }

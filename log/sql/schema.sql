@@ -96,6 +96,7 @@ table savefile.drafts, owner savefile_owner (fillfactor=50)
   constraint drafts_size CHECK ((octet_length(payload) <= 4194304))
   constraint drafts_state CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'closed'::text])))
   CREATE INDEX drafts_born ON savefile.drafts USING btree (space_id, session_id, born)
+  CREATE TRIGGER queue_calls AFTER DELETE ON savefile.drafts REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION savefile.drop_queue_calls() -- enabled: O
   CREATE TRIGGER sealed_insert AFTER INSERT ON savefile.drafts FOR EACH ROW WHEN ((new.payload IS NOT NULL)) EXECUTE FUNCTION savefile.refuse_clear_payload() -- enabled: O
   CREATE TRIGGER sealed_update AFTER UPDATE OF payload ON savefile.drafts FOR EACH ROW WHEN ((new.payload IS NOT NULL)) EXECUTE FUNCTION savefile.refuse_clear_payload() -- enabled: O
   row level security
@@ -193,6 +194,20 @@ table savefile.principals, owner savefile_owner
   created_by text not null
   constraint principals_pkey PRIMARY KEY (space_id, principal)
   constraint principals_rights CHECK ((rights <@ ARRAY['create'::text, 'own'::text]))
+  grants savefile_backup=r savefile_writer=r
+
+table savefile.queue_calls, owner savefile_owner
+  space_id text not null
+  session_id text not null
+  call text not null
+  queue text not null
+  tool text not null
+  safe boolean not null
+  sealed_for text not null
+  body bytea not null
+  constraint queue_calls_pkey PRIMARY KEY (space_id, session_id, call)
+  row level security
+  policy trusted permissive for r to savefile_backup, savefile_writer using true
   grants savefile_backup=r savefile_writer=r
 
 table savefile.queue_logins, owner savefile_owner
@@ -902,6 +917,23 @@ AS $function$
 $function$
 -- grants savefile_member=X savefile_reader=X savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.drop_queue_calls()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  delete from savefile.queue_calls q where q.ctid = any (array(
+    select y.ctid from gone g
+    cross join lateral (
+      select z.ctid from savefile.queue_calls z
+      where z.space_id = g.space_id and z.session_id = g.session_id and z.call = substr(g.step, 6) offset 0) y
+    where g.step like 'tool@%'));
+  return null;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.erase_session(p_space text, p_session text, p_actor text, p_v integer, p_closed_v integer, p_why text, OUT status text, OUT seq bigint, OUT head bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -948,7 +980,9 @@ begin
   delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session;
   -- Its blobs are nobody's any more: retention drops them.
   update savefile.blob_refs x set known = false, touched_at = 0 where x.space_id = p_space and x.session_id = p_session;
-  -- A fork's snapshots are under its own key, and hold what it inherited.
+  -- A fork's own, under its own key, hold what it inherited.
+  delete from savefile.queue_calls x where x.space_id = p_space and x.session_id in (
+    select p_session union all select l.session_id from savefile.lineage l where l.space_id = p_space and l.src = p_session and l.src <> l.session_id);
   delete from savefile.snapshots x where x.space_id = p_space and x.session_id in (
     select p_session union all select l.session_id from savefile.lineage l where l.space_id = p_space and l.src = p_session and l.src <> l.session_id);
 end $function$
@@ -986,7 +1020,7 @@ begin
 end $function$
 -- grants savefile_executor=X
 
-CREATE OR REPLACE FUNCTION savefile.executor_claim(p_space text, p_session text, p_epoch bigint, p_call text, p_token text, p_ttl bigint, OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint, OUT tool text, OUT args text, OUT idempotency_key text, OUT timeout_ms bigint, OUT work_folder text, OUT safe boolean)
+CREATE OR REPLACE FUNCTION savefile.executor_claim(p_space text, p_session text, p_epoch bigint, p_call text, p_token text, p_ttl bigint, p_keys text[] DEFAULT '{}'::text[], OUT status text, OUT attempt integer, OUT attempts text, OUT retry_us bigint, OUT tool text, OUT args text, OUT idempotency_key text, OUT timeout_ms bigint, OUT work_folder text, OUT safe boolean, OUT sealed_for text, OUT body bytea)
  RETURNS record
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -998,11 +1032,17 @@ begin
   select * into c from savefile.queue_call(p_space, p_session, p_call);
   if c.started is null then status := 'call_not_found'; return; end if;
   if savefile.lineage_seq(p_space, p_session, 'x:result:' || p_call) is not null then status := 'finished'; return; end if;
+  if c.sealed_for is not null and c.sealed_for <> all (p_keys) then status := 'key_missing'; sealed_for := c.sealed_for; return; end if;
   safe := coalesce((c.tool ->> 'readOnly')::boolean, false) or coalesce((c.tool ->> 'idempotent')::boolean, false);
   select d.status, d.attempt, d.attempts, d.retry_us into status, attempt, attempts, retry_us
   from savefile.claim_draft(p_space, p_session, p_epoch, 'tool@' || p_call, p_token, safe, p_ttl) d;
   if status <> 'claimed' then return; end if;
   tool := c.tool ->> 'name';
+  if c.sealed_for is not null then
+    sealed_for := c.sealed_for;
+    body := c.body;
+    return;
+  end if;
   args := coalesce((
     select convert_from(e.payload, 'UTF8')::json ->> 'args' from savefile.lineage l
     join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = 'x:approval:' || p_call and e.seq between l.lo and l.hi and e.kid is null
@@ -1025,17 +1065,24 @@ CREATE OR REPLACE FUNCTION savefile.executor_finish(p_space text, p_session text
 AS $function$
 declare
   c record;
-  p json := p_payload::json;
+  p json;
 begin
   select * into c from savefile.queue_call(p_space, p_session, p_call);
   if c.started is null then return 'call_not_found'; end if;
-  perform p_payload::jsonb;
-  perform savefile.check_keys('tool_finished', p, '{call,tool,outcome,blocks}', '{code,ms}');
-  perform savefile.check_types('tool_finished', p, 'string', '{call,tool,outcome,code}');
-  perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
-  if p_v <> 1 or p ->> 'call' <> p_call or p ->> 'tool' <> c.tool ->> 'name' or p ->> 'outcome' not in ('ok', 'error', 'cancelled')
-    or coalesce(p ->> 'ms', '0') !~ '^(0|[1-9][0-9]{0,14})$' then
-    perform savefile.not_valid('the result is not of this call, or does not validate');
+  if c.sealed_for is not null then
+    if p_v <> 1 or savefile.sealed_call(convert_to(p_payload, 'UTF8')) is distinct from p_call then
+      perform savefile.not_valid('the result is not sealed with the key of this call');
+    end if;
+  else
+    p := p_payload::json;
+    perform p_payload::jsonb;
+    perform savefile.check_keys('tool_finished', p, '{call,tool,outcome,blocks}', '{code,ms}');
+    perform savefile.check_types('tool_finished', p, 'string', '{call,tool,outcome,code}');
+    perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+    if p_v <> 1 or p ->> 'call' <> p_call or p ->> 'tool' <> c.tool ->> 'name' or p ->> 'outcome' not in ('ok', 'error', 'cancelled')
+      or coalesce(p ->> 'ms', '0') !~ '^(0|[1-9][0-9]{0,14})$' then
+      perform savefile.not_valid('the result is not of this call, or does not validate');
+    end if;
   end if;
   perform from savefile.drafts d where d.space_id = p_space and d.session_id = p_session and d.step = 'tool@' || p_call;
   if not found then return 'refused'; end if;
@@ -1276,6 +1323,24 @@ begin
     values (p_link, p_space, 'link-' || p_grant, p_grant, p_label, savefile.now_us(), p_actor, p_expires);
   end if;
   status := 'appended';
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.hand_over_call(p_space text, p_session text, p_epoch bigint, p_call text, p_queue text, p_tool text, p_safe boolean, p_sealed_for text, p_body bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  s savefile.sessions;
+begin
+  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for share;
+  if not found or s.closed or s.epoch <> p_epoch then return 'stale_epoch'; end if;
+  if s.kid is null then raise exception 'savefile: session % is in clear: its calls are read from its log', p_session; end if;
+  insert into savefile.queue_calls (space_id, session_id, call, queue, tool, safe, sealed_for, body)
+  values (p_space, p_session, p_call, p_queue, p_tool, p_safe, p_sealed_for, p_body) on conflict do nothing;
+  return 'handed_over';
 end $function$
 -- grants savefile_writer=X
 
@@ -2060,18 +2125,24 @@ begin
 end $function$
 -- grants savefile_writer=X
 
-CREATE OR REPLACE FUNCTION savefile.queue_call(p_space text, p_session text, p_call text, OUT started json, OUT call json, OUT tool json)
+CREATE OR REPLACE FUNCTION savefile.queue_call(p_space text, p_session text, p_call text, OUT started json, OUT call json, OUT tool json, OUT sealed_for text, OUT body bytea)
  RETURNS record
  LANGUAGE sql
  STABLE
 AS $function$
-  select convert_from(e.payload, 'UTF8')::json, c.call, c.tool
+  select convert_from(e.payload, 'UTF8')::json, c.call, c.tool, null::text, null::bytea
   from savefile.queue_logins q
+  join savefile.sessions s on s.space_id = q.space_id and s.session_id = p_session and s.kid is null
   join savefile.lineage l on l.space_id = q.space_id and l.session_id = p_session
   join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = 'x:started:' || p_call and e.seq between l.lo and l.hi
     and e.kid is null and convert_from(e.payload, 'UTF8')::json ->> 'queue' = q.queue
   cross join lateral savefile.call_spec(p_space, p_session, p_call) c
   where q.login = session_user and q.space_id = p_space and c.tool is not null
+  union all
+  select json_build_object('queue', h.queue), null, json_build_object('name', h.tool, 'readOnly', h.safe), h.sealed_for, h.body
+  from savefile.queue_logins q
+  join savefile.queue_calls h on h.space_id = q.space_id and h.session_id = p_session and h.call = p_call and h.queue = q.queue
+  where q.login = session_user and q.space_id = p_space
 $function$
 -- grants 
 
@@ -2162,7 +2233,7 @@ begin
     select x.session_id into clear from added n
     cross join lateral (select y.session_id, y.kid from savefile.sessions y where y.space_id = n.space_id and y.session_id = n.session_id offset 0) x
     cross join lateral (select z.media_type, z.content from savefile.blobs z where z.space_id = n.space_id and z.hash = n.hash offset 0) b
-    where x.kid is not null and (b.media_type <> 'application/vnd.savefile.sealed' or substring(b.content from 1 for 4) <> '\x53464501'::bytea)
+    where x.kid is not null and (b.media_type <> 'application/vnd.savefile.sealed' or substring(b.content from 1 for 4) not in ('\x53464501', '\x53464502'))
       -- What it inherits from a parent in clear is what it is.
       and not exists (
         select from savefile.lineage l join savefile.blob_refs r on r.space_id = l.space_id and r.session_id = l.src and r.hash = n.hash
@@ -2387,6 +2458,22 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.sealed_call(p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+declare
+  head bytea := p_content;
+  kid integer;
+begin
+  if substring(p_content from 1 for 7) = 'sealed:'::bytea then head := decode(encode(substring(p_content from 8 for 700), 'escape'), 'base64'); end if;
+  if substring(head from 1 for 4) is distinct from '\x53464502'::bytea then return null; end if;
+  kid := get_byte(head, 4);
+  return encode(substring(head from 7 + kid for get_byte(head, 5 + kid)), 'escape');
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.sealed_kid(p_text bytea)
  RETURNS text
  LANGUAGE plpgsql
@@ -2397,7 +2484,7 @@ declare
 begin
   if substring(p_text from 1 for 7) is distinct from 'sealed:'::bytea then return null; end if;
   head := decode(encode(substring(p_text from 8 for 136), 'escape'), 'base64');
-  if substring(head from 1 for 4) <> '\x53464501'::bytea then raise exception 'savefile: not an envelope'; end if;
+  if substring(head from 1 for 4) not in ('\x53464501', '\x53464502') then raise exception 'savefile: not an envelope'; end if;
   return encode(substring(head from 6 for get_byte(head, 4)), 'escape');
 end $function$
 -- grants 

@@ -531,7 +531,7 @@ describe("the owner's keys", () => {
   })
 })
 
-test('tools of a queue of their own are refused in an encrypted session', async () => {
+test('a tool of a queue of its own is refused in an encrypted session, unless it says for whose key its calls are sealed', async () => {
   const ref = await log.begin()
   const definition = await log.client.putDefinition('default', {
     ...(await log.client.definition('default', log.definition)),
@@ -539,7 +539,7 @@ test('tools of a queue of their own are refused in an encrypted session', async 
       { name: 'far', description: '', inputSchema: '{"type":"object"}', approval: 'allow', queue: 'sandbox' } as never,
     ],
   })
-  const refused = { code: 'invalid_definition', message: expect.stringContaining('hold no key') }
+  const refused = { code: 'invalid_definition', message: expect.stringContaining('says no queueKey') }
   await expect(log.client.create(named('no'), ANN, { definition, encrypted: true })).rejects.toMatchObject(refused)
   const payload = { definition, from: log.definition, changed: ['tools'] }
   await expect(log.client.input(ref, ANN, 'd', { type: 'definition_changed', payload })).rejects.toMatchObject(refused)

@@ -41,6 +41,7 @@ beforeAll(async () => {
     insert into savefile.blob_refs select 'default', 'fill' || i, 'sha256:' || i from generate_series(1, 4000) i;
     insert into savefile.definitions select 'default', 'sha256:' || i, '{}' from generate_series(1, 4000) i;
     insert into savefile.evidence select 'default', 'fill' || i, 'c', 't', '{}' from generate_series(1, 4000) i;
+    insert into savefile.queue_calls select 'default', 'fill' || i, 'c', 'q', 't', false, 'k', 'x' from generate_series(1, 4000) i;
     insert into savefile.draft_deltas select 'default', 'fill' || i, 'model@1', 'a', n, 'text', 'x' from generate_series(1, 4000) i, generate_series(1, 3) n;
     insert into savefile.events select 'default', 'fill1', s, 't', 1, s, 'a', 'p:' || s, null, '{}', sha256('x'), sha256('x') from generate_series(6, 30000) s;
     update savefile.sessions set head = 30000 where session_id = 'fill1';
