@@ -97,6 +97,14 @@ export type StopReason = z.infer<typeof StopReason>
 
 export const Outcome = z.enum(['ok', 'error', 'denied', 'cancelled', 'unknown'])
 export type Outcome = z.infer<typeof Outcome>
+/** What a model is told of an outcome before what the tool gave; null: nothing more. */
+export const OUTCOME_SAID: Readonly<Record<Outcome, string | null>> = {
+  ok: null,
+  error: null,
+  denied: '[denied]',
+  cancelled: '[cancelled]',
+  unknown: '[unknown: it is not known whether this took effect]',
+}
 
 export const Delivery = z.enum(['queue', 'steer', 'interrupt'])
 export type Delivery = z.infer<typeof Delivery>

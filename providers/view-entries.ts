@@ -3,7 +3,7 @@
  * has encoded one may keep what it became for as long as the object lives.
  */
 import type { Block, ContentBlock } from '../contract/blocks'
-import type { KnownEvent, Outcome } from '../contract/events'
+import { OUTCOME_SAID, type KnownEvent, type Outcome } from '../contract/events'
 import type { ViewEntry } from '../contract/provider-port'
 
 export type Of<T extends KnownEvent['type']> = Extract<KnownEvent, { type: T }>
@@ -100,17 +100,9 @@ export function resultsOf(
   return results.length > 0 ? [{ role: 'results', seq: results[0]?.seq ?? answer.seq, results }] : []
 }
 
-const SAID: Readonly<Record<Outcome, string | null>> = {
-  ok: null,
-  error: null,
-  denied: '[denied]',
-  cancelled: '[cancelled]',
-  unknown: '[unknown: it is not known whether this took effect]',
-}
-
 function saying(outcome: Outcome, blocks: ContentBlock[], edited: string | undefined): ContentBlock[] {
   const notes = [
-    SAID[outcome],
+    OUTCOME_SAID[outcome],
     edited === undefined ? null : `[Run with other arguments, as edited at the approval: ${edited}]`,
   ]
   return [...notes.flatMap((text): ContentBlock[] => (text === null ? [] : [{ type: 'text', text }])), ...blocks]

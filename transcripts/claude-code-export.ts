@@ -4,12 +4,12 @@
  * the same. Left out: late results, approvals, grants, and replay of other vendors.
  */
 import type { Block, ContentBlock } from '../contract/blocks'
-import { parseEvent, type Payload } from '../contract/events'
+import { OUTCOME_SAID, parseEvent, type Payload } from '../contract/events'
 import { INTERRUPTED } from './claude-code'
-import { exact, isPlain, NO_TEXT, notShown, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
+import { exact, isPlain, NO_TEXT, notShown, saidOf, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
 import type { Exporter, ExportSource } from './exporting'
 import { isObject, parsed, type Json } from './json'
-import { shownIn, type Shown } from './view-order'
+import { keptFrom, shownIn, type Begun, type Shown } from './view-order'
 
 /** That of a client whose files look so; the session's own where it came from one. */
 const CLIENT_VERSION = '2.1.37'
@@ -64,12 +64,12 @@ class Lines {
   private async *thread(source: ExportSource, frame: Frame): AsyncGenerator<string> {
     let parent: string | null = null
     const children = await childrenOf(source)
-    /** Of each event the first line, in the order of the file. */
-    const begun: { seq: number; uuid: string }[] = []
+    const stands: Standing = { begun: [], lines: [] }
     for await (const shown of shownIn(source.events())) {
-      const lines = await this.linesOf(shown, parent, source, children, begun)
-      const [stands] = lines.filter(({ fresh }) => !fresh)
-      if (stands) begun.push({ seq: shown.event.seq, uuid: stands.uuid })
+      const lines = await this.linesOf(shown, parent, source, children, stands)
+      const [first] = lines.filter(({ fresh }) => !fresh)
+      if (first) stands.begun.push({ seq: shown.event.seq, type: shown.event.type, at: stands.lines.length })
+      stands.lines.push(...lines.map(({ uuid }) => uuid))
       const child = shown.event.type === 'tool_finished' ? children.get(shown.event.payload.call) : undefined
       if (child && !this.written.has(lines[0]?.uuid ?? '')) yield* this.sidechain(child)
       for (const { uuid, fields, fresh = false } of lines) {
@@ -95,7 +95,7 @@ class Lines {
     parent: string | null,
     source: ExportSource,
     children: ReadonlyMap<string, Child>,
-    begun: readonly { seq: number; uuid: string }[],
+    stands: Standing,
   ): Promise<Made[]> {
     const timestamp = new Date(event.at / 1000).toISOString()
     // Also of what it hangs on: in a fork that shows the same in another order it is another line.
@@ -153,19 +153,19 @@ class Lines {
       }
       case 'checkpoint_made': {
         const { content, own } = await wireContent(event.payload.blocks, source)
+        const anchorUuid = named('summary')
+        const kept = keptBeside(stands, event.payload.hi)
         const boundary = {
           type: 'system',
           subtype: 'compact_boundary',
           content: 'Conversation compacted',
           isMeta: false,
           level: 'info',
-          compactMetadata: { trigger: 'auto', preTokens: 0 },
+          compactMetadata: { trigger: 'auto', preTokens: 0, ...preserved(kept, anchorUuid) },
           timestamp,
         }
-        // What the summary leaves out: a client that knows no such thing sends only what comes behind it.
-        const { hi } = event.payload
-        const kept = begun.filter(({ seq }) => seq > hi).sort((a, b) => a.seq - b.seq)[0]
-        const savefile = { ...own.savefile, ...(kept ? { keeps: kept.uuid } : {}) }
+        const [keeps] = kept
+        const savefile = { ...own.savefile, ...(keeps === undefined ? {} : { keeps }) }
         const summary = {
           type: 'user',
           message: { role: 'user', content },
@@ -176,7 +176,7 @@ class Lines {
         }
         return [
           { uuid: named('boundary'), fields: boundary, fresh: true },
-          { uuid: named('summary'), fields: summary },
+          { uuid: anchorUuid, fields: summary },
         ]
       }
     }
@@ -188,7 +188,8 @@ class Lines {
     uuid: string,
     child: Child | undefined,
   ): Promise<Made> {
-    const { content, own } = await wireContent(blocks, source)
+    const { content, own } = await wireContent([...saidOf(outcome), ...blocks], source)
+    const exactly = OUTCOME_SAID[outcome] === null ? own.savefile : await exact(blocks, source)
     const part = {
       tool_use_id: wireId(call),
       type: 'tool_result',
@@ -201,7 +202,7 @@ class Lines {
         : child
           ? { toolUseResult: { status: 'completed', agentId: child.agent } }
           : {}
-    const savefile = { ...own.savefile, ...(outcome === 'ok' || outcome === 'error' ? {} : { outcome }) }
+    const savefile = { ...exactly, ...(outcome === 'ok' || outcome === 'error' ? {} : { outcome }) }
     return {
       uuid,
       fields: {
@@ -219,6 +220,30 @@ interface Made {
   fields: Json
   /** Begins anew: what the client sends begins here. */
   fresh?: boolean
+}
+
+interface Standing {
+  begun: Begun[]
+  /** Uuids of all lines, in the order of the file. */
+  lines: string[]
+}
+
+/** The lines that a summary leaves beside it; those of an earlier summary are none. */
+function keptBeside({ begun, lines }: Standing, hi: number): string[] {
+  const from = keptFrom(begun, hi)
+  return begun.flatMap(({ type, at }, i) =>
+    i < from || type === 'checkpoint_made' ? [] : lines.slice(at, begun[i + 1]?.at ?? lines.length),
+  )
+}
+
+/** As the clients of 2.1 say it: they hang those lines behind the summary. Older ones send only what comes behind it. */
+function preserved(uuids: readonly string[], anchorUuid: string): Json {
+  const [headUuid] = uuids
+  if (headUuid === undefined) return {}
+  return {
+    preservedSegment: { headUuid, anchorUuid, tailUuid: uuids.at(-1) },
+    preservedMessages: { anchorUuid, uuids, allUuids: uuids },
+  }
 }
 
 interface Child {

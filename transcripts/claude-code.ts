@@ -270,10 +270,17 @@ class RowReader {
       return
     }
     const [only, ...more] = blocks
-    const keeps = this.read.byUuid.get(text(object(value.savefile).keeps))?.place
+    const keeps = value.isCompactSummary === true ? this.keptBeside(value) : null
     if (value.isCompactSummary === true) this.add(row, { kind: 'checkpoint', blocks, ...(keeps ? { keeps } : {}) })
     else if (!own && more.length === 0 && only?.type === 'text' && INTERRUPTED.test(only.text)) this.interrupted(row)
     else this.add(row, { kind: 'said', blocks })
+  }
+
+  /** The first line that a summary leaves beside it: our own export says it with the summary, the clients of 2.1 in the line before. */
+  private keptBeside({ parentUuid, savefile }: Json): Entry | null {
+    const boundary = object(this.read.byUuid.get(text(parentUuid))?.value.compactMetadata)
+    const head = text(object(savefile).keeps) || text(object(boundary.preservedSegment).headUuid)
+    return this.read.byUuid.get(head)?.place ?? null
   }
 
   /** After what was cut off in the middle, it is the same stop. */

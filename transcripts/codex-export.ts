@@ -4,11 +4,11 @@
  * the logs of sub-agents.
  */
 import type { Block, ContentBlock } from '../contract/blocks'
-import type { Payload } from '../contract/events'
-import { exact, isPlain, NO_TEXT, notShown, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
+import { OUTCOME_SAID, type Payload } from '../contract/events'
+import { exact, isPlain, NO_TEXT, notShown, saidOf, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
 import type { Exporter, ExportSource } from './exporting'
 import { isObject, parsed, type Json } from './json'
-import { shownIn, type Shown } from './view-order'
+import { keptFrom, shownIn, type Begun, type Shown } from './view-order'
 
 /** That of a client whose files look so; the session's own where it came from one. */
 const CLIENT_VERSION = '0.125.0'
@@ -41,8 +41,7 @@ export const exportCodex: Exporter = async function* (source) {
   }
   yield write({ type: 'session_meta', payload: meta }, timestamp)
   let model = ''
-  /** Of each event the first line. */
-  const begun: { seq: number; line: number }[] = []
+  const begun: Begun[] = []
   for await (const shown of shownIn(source.events())) {
     const { event } = shown
     const at = timeOf(event.at)
@@ -50,8 +49,10 @@ export const exportCodex: Exporter = async function* (source) {
       ;({ model } = event.payload)
       yield write({ type: 'turn_context', payload: turnContext(cwd, model) }, at)
     }
-    begun.push({ seq: event.seq, line: n + 1 })
-    for (const line of await linesOf(shown, source, begun)) yield write(line, at)
+    const made =
+      event.type === 'checkpoint_made' ? [await compacted(event.payload, source, begun)] : await linesOf(shown, source)
+    begun.push({ seq: event.seq, type: event.type, at: n + 1 })
+    for (const line of made) yield write(line, at)
   }
 }
 
@@ -63,11 +64,7 @@ function turnContext(cwd: string, model: string): Json {
   return { cwd, approval_policy: 'on-request', sandbox_policy: { type: 'read-only' }, model, summary: 'auto' }
 }
 
-async function linesOf(
-  { event }: Shown,
-  source: ExportSource,
-  begun: readonly { seq: number; line: number }[],
-): Promise<Line[]> {
+async function linesOf({ event }: Shown, source: ExportSource): Promise<Line[]> {
   switch (event.type) {
     case 'message_received': {
       const { content, savefile } = await contentOf(event.payload.blocks, source)
@@ -86,7 +83,8 @@ async function linesOf(
       return answer(event.payload, source)
     case 'tool_finished': {
       const { call, outcome, blocks } = event.payload
-      const { content, savefile } = await contentOf(blocks, source)
+      const { content, savefile: inexact } = await contentOf([...saidOf(outcome), ...blocks], source)
+      const savefile = OUTCOME_SAID[outcome] === null ? inexact : await exact(blocks, source)
       const [only, ...more] = content
       const lone =
         more.length === 0 && isObject(only) && only.type === 'input_text'
@@ -105,19 +103,50 @@ async function linesOf(
     }
     case 'interrupted': {
       const partial = event.payload.partial.flatMap(({ blocks }) => blocks)
-      const savefile = partial.length > 0 ? { partial: true, ...(await exact(partial, source)) } : undefined
-      return [{ type: 'event_msg', payload: { type: 'turn_aborted', reason: 'interrupted' }, savefile }]
+      const stop = { type: 'event_msg', payload: { type: 'turn_aborted', reason: 'interrupted' } }
+      if (partial.length === 0) return [stop]
+      const words = partial.flatMap((block) => (block.type === 'text' && block.text.trim() ? [block.text] : []))
+      return [
+        // For the client; the import reads it from the stop.
+        { type: 'response_item', payload: message(words.join('\n\n') || NO_TEXT), savefile: { partial: true } },
+        { ...stop, savefile: { partial: true, ...(await exact(partial, source)) } },
+      ]
     }
-    case 'checkpoint_made': {
-      const { blocks, hi } = event.payload
-      const texts = await Promise.all(blocks.map((block) => (block.type === 'text' ? textOf(block, source) : '')))
-      const kept = begun.filter(({ seq }) => seq > hi && seq !== event.seq).sort((a, b) => a.seq - b.seq)[0]
-      const plain = blocks.length === 1 && blocks[0]?.type === 'text' && isPlain(blocks[0])
-      const savefile = { ...(plain ? {} : await exact(blocks, source)), ...(kept ? { keeps: kept.line } : {}) }
-      const payload = { message: texts.filter(Boolean).join('\n\n') || NO_TEXT }
-      return [{ type: 'compacted', payload, ...(Object.keys(savefile).length > 0 ? { savefile } : {}) }]
-    }
+    // Needs what stands before it.
+    case 'checkpoint_made':
+      return []
   }
+}
+
+/** With what the client sends from here on; without that, it would send its own choice of what was said. */
+async function compacted(
+  { blocks, hi }: Payload<'checkpoint_made'>,
+  source: ExportSource,
+  begun: readonly Begun[],
+): Promise<Line> {
+  const texts = await Promise.all(blocks.map((block) => (block.type === 'text' ? textOf(block, source) : '')))
+  const words = texts.filter(Boolean).join('\n\n') || NO_TEXT
+  const kept = begun.slice(keptFrom(begun, hi))
+  const [first] = kept
+  const plain = !first && blocks.length === 1 && blocks[0]?.type === 'text' && isPlain(blocks[0])
+  const savefile = plain ? undefined : { ...(await exact(blocks, source)), ...(first ? { keeps: first.at } : {}) }
+  const summary = { type: 'message', role: 'user', content: [{ type: 'input_text', text: words }] }
+  const replacement_history = [summary, ...(await itemsOf(kept, source))]
+  return { type: 'compacted', payload: { message: words, replacement_history }, savefile }
+}
+
+/** Read once more, where there is something to read: what was written is not kept in memory. */
+async function itemsOf(begun: readonly Begun[], source: ExportSource): Promise<Json[]> {
+  const seqs = new Set(begun.map(({ seq }) => seq))
+  const items: Json[] = []
+  if (seqs.size === 0) return items
+  for await (const shown of shownIn(source.events())) {
+    if (!seqs.delete(shown.event.seq)) continue
+    const lines = await linesOf(shown, source)
+    items.push(...lines.flatMap(({ type, payload }) => (type === 'response_item' ? [payload] : [])))
+    if (seqs.size === 0) break
+  }
+  return items
 }
 
 async function answer(payload: Payload<'model_answered'>, source: ExportSource): Promise<Line[]> {

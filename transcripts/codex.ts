@@ -100,7 +100,7 @@ class RolloutReader {
     if (text(type).endsWith('_output')) return this.output(line, payload)
     if (type === 'ghost_snapshot') return this.report.note('client_only', line.n, 'ghost_snapshot')
     const own = object(line.value.savefile)
-    if (own.part === true && this.answer) return
+    if (own.partial === true || (own.part === true && this.answer)) return
     const whole = ownBlocks(own, this.options.blobs)
     if (whole) return this.whole(line, whole, own)
     const blocks = answerBlocks(payload)
@@ -203,12 +203,18 @@ class RolloutReader {
     this.answer = null
   }
 
+  /** What the client sends from there on: its summary, and people's messages that it kept. Where only the vendor can read it, nothing. */
   private compacted(line: Line, payload: Json): void {
     const own = object(line.value.savefile)
-    const blocks = ownContent(own, this.options.blobs) ?? texts(text(payload.message))
+    const summary = text(payload.message)
+    const said = list(payload.replacement_history).flatMap((item) => {
+      const { type, role, content } = object(item)
+      return type === 'message' && role === 'user' ? list(content).flatMap((part) => this.part(part, line.n)) : []
+    })
+    const read = summary === '' ? [] : said.length > 0 ? said : texts(summary)
+    const blocks = ownContent(own, this.options.blobs) ?? read
     if (blocks.length === 0) return this.report.note('no_summary', line.n)
     const keeps = this.byLine.get(count(own.keeps))
-    if (list(payload.replacement_history).length > 0) this.report.note('field', line.n, 'replacement_history')
     this.add(line, { kind: 'checkpoint', blocks, ...(keeps ? { keeps } : {}) })
     this.turns = []
   }

@@ -1,6 +1,7 @@
 /** What the exports of other clients' formats share: names that follow from the log, and blocks with the bytes that they name. */
 import { createHash } from 'node:crypto'
-import type { BlobRef, Block } from '../contract/blocks'
+import { textBlock, type BlobRef, type Block, type TextBlock } from '../contract/blocks'
+import { OUTCOME_SAID, type Outcome } from '../contract/events'
 import type { ExportSource } from './exporting'
 import type { Json } from './json'
 
@@ -49,4 +50,10 @@ export function notShown(type: string, { mediaType, bytes }: BlobRef, name: stri
 /** Read again, a text is the same block. */
 export function isPlain(block: Extract<Block, { type: 'text' }>): boolean {
   return block.normalised === undefined && (block.text !== '' || block.blob !== undefined)
+}
+
+/** What a client's model has to know of an outcome: no format has a place for it. */
+export function saidOf(outcome: Outcome): TextBlock[] {
+  const said = OUTCOME_SAID[outcome]
+  return said === null ? [] : [textBlock(said)]
 }

@@ -65,3 +65,26 @@ function resultsOf(waiting: ReadonlyMap<number, Shown>, calls: readonly string[]
 function rest(waiting: ReadonlyMap<number, Shown>, before: number): number[] {
   return [...waiting.keys()].filter((seq) => seq < before)
 }
+
+/** An event that stands in a file, and where its lines begin. */
+export interface Begun {
+  seq: number
+  type: ShownEvent['type']
+  at: number
+}
+
+/**
+ * From which of them on a view shows what stands before a summary that goes up to `hi`: it covers whole steps, an answer with its results
+ * and with the messages that were named for it.
+ */
+export function keptFrom(begun: readonly Begun[], hi: number): number {
+  let covered = 0
+  let answered = 0
+  for (const [i, { seq, type }] of begun.entries()) {
+    if (type !== 'tool_finished') covered = answered
+    if (type !== 'tool_finished' && type !== 'model_answered') continue
+    if (seq > hi) return covered
+    answered = i + 1
+  }
+  return answered
+}

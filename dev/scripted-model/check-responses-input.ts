@@ -28,6 +28,8 @@ const FIELDS: Record<string, string[]> = {
   function_call_output: ['call_id', 'output', 'id', 'caller', 'status', 'name', 'namespace'],
   reasoning: ['id', 'summary', 'content', 'encrypted_content', 'status'],
 }
+/** On any item: Codex 0.169 sends it to OpenAI, as it keeps it in its rollouts. */
+const OF_CODEX = 'internal_chat_message_metadata_passthrough'
 /** Of ResponseInputItem. */
 const TYPES = new Set(
   (
@@ -64,7 +66,9 @@ export function inputProblem(body: Json, options: CheckOptions): OpenAIProblem |
 function itemProblem(item: Json, at: string, body: Json): OpenAIProblem | null {
   const type = typeOf(item)
   if (!TYPES.has(type)) return wrongValue(at, type, [...TYPES])
-  const extra = Object.keys(item).find((key) => key !== 'type' && FIELDS[type]?.includes(key) === false)
+  const extra = Object.keys(item).find(
+    (key) => key !== 'type' && key !== OF_CODEX && FIELDS[type]?.includes(key) === false,
+  )
   if (extra !== undefined) return unknown(`${at}.${extra}`)
   const begins = ID_BEGINS[type]
   if (begins && typeof item.id === 'string' && !item.id.startsWith(begins))

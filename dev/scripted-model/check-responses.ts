@@ -20,10 +20,10 @@ import {
   type OpenAIProblem,
 } from './openai-problem'
 
-/** Of ResponseCreateParamsBase, and `max_tool_calls`, which recorded responses have. */
+/** Of ResponseCreateParamsBase; `max_tool_calls`, which recorded responses have; `client_metadata`, which Codex 0.169 sends. */
 const PARAMETERS = new Set(
   (
-    'background context_management conversation include input instructions max_output_tokens max_tool_calls metadata model moderation ' +
+    'background client_metadata context_management conversation include input instructions max_output_tokens max_tool_calls metadata model moderation ' +
     'parallel_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options prompt_cache_retention reasoning ' +
     'safety_identifier service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p truncation user'
   ).split(' '),

@@ -81,6 +81,9 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
         return control(res, raw)
       case 'POST /v1/messages':
         return answer('anthropic', req, res, raw)
+      case 'GET /v1/responses':
+        // Responses over a WebSocket, which Codex tries first: it goes on over HTTP at once.
+        return json(res, 426, chatError(426, 'This scripted model has no WebSockets', null, null))
       case 'POST /v1/responses':
       case 'POST /responses':
         return answer('openai-responses', req, res, raw)
