@@ -9,7 +9,7 @@ import { errorCode } from '../contract/errors'
 import type { StepResult } from '../contract/next-step'
 import type { DraftClaim, ExecutorLog } from '../contract/ports'
 import { FINISH_RETRY } from '../contract/timing'
-import type { RunningSteps, StopCause } from './running-steps'
+import type { Hold, RunningSteps, StopCause } from './running-steps'
 
 export interface StepDeps {
   log: ExecutorLog
@@ -32,7 +32,7 @@ export interface HeldStep {
   claim: Extract<DraftClaim, { status: 'claimed' }>
   /** Aborted by an interrupt, a lost claim, the run's cancellation or the worker's shutdown. */
   signal: AbortSignal
-  why(): StopCause | 'shutdown' | 'cancelled' | null
+  why(): StopCause | null
   /** Leaves the result in the draft (null: it was refused), however long Postgres is away: else what was received is paid for again, or is unknown. */
   finish(event: StepResult): Promise<FinishedStep | null>
 }
@@ -68,14 +68,8 @@ export async function withStep<T>(
     }
     if (claim.status !== 'claimed') return null
     const hold = deps.running.hold(input.ref, input.step, token)
-    const cancelled = toldToStop(context.cancellationSignal, own ? [CANCELLED, SHUTDOWN] : [SHUTDOWN])
-    const why = (): ReturnType<HeldStep['why']> => {
-      if (hold.signal.aborted) return hold.signal.reason as StopCause
-      if (!cancelled.aborted) return null
-      return cancelled.reason instanceof CancelledFailure && cancelled.reason.message === SHUTDOWN
-        ? 'shutdown'
-        : 'cancelled'
-    }
+    const { signal, why } = hold
+    const deaf = listen(context.cancellationSignal, own, hold)
     const finish: HeldStep['finish'] = async (event) => {
       for (let ms = FINISH_RETRY.firstMs; ; ms = Math.min(FINISH_RETRY.lastMs, ms * 2)) {
         try {
@@ -87,8 +81,9 @@ export async function withStep<T>(
       }
     }
     try {
-      return await work({ token, claim, signal: AbortSignal.any([hold.signal, cancelled]), why, finish })
+      return await work({ token, claim, signal, why, finish })
     } finally {
+      deaf()
       hold.release()
     }
   } finally {
@@ -99,16 +94,17 @@ export async function withStep<T>(
 /**
  * Of Temporal's reasons to stop, those that are orders. That it does not know the attempt any more (it lost its data, the run was replaced,
  * it stalled past the heartbeat) is none: the claim beats, whoever comes next waits for it, and what is under way is not paid for twice.
+ * Gives what ends the listening.
  */
-function toldToStop(cancelled: AbortSignal, orders: string[]): AbortSignal {
-  const told = new AbortController()
+function listen(temporal: AbortSignal, own: boolean, { stop }: Pick<Hold, 'stop'>): () => void {
   const hear = (): void => {
-    const reason: unknown = cancelled.reason
-    if (reason instanceof CancelledFailure && orders.includes(reason.message)) told.abort(reason)
+    const why = temporal.reason instanceof CancelledFailure ? temporal.reason.message : null
+    if (why === SHUTDOWN) stop('shutdown')
+    else if (own && why === CANCELLED) stop('cancelled')
   }
-  if (cancelled.aborted) hear()
-  else cancelled.addEventListener('abort', hear, { once: true })
-  return told.signal
+  if (temporal.aborted) hear()
+  else temporal.addEventListener('abort', hear, { once: true })
+  return () => temporal.removeEventListener('abort', hear)
 }
 
 /** Asks Temporal for another attempt, without a word about why but an enum's (L6). */

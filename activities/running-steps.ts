@@ -5,8 +5,15 @@
 import type { SessionRef } from '../contract/ids'
 import type { ExecutorLog } from '../contract/ports'
 
-/** Why a step was stopped: the turn was interrupted, or somebody else has the claim. */
-export type StopCause = 'interrupted' | 'lost'
+/** Why a step was stopped: the turn was interrupted, somebody else has the claim, the run cancelled it, or the worker ends. The first counts. */
+export type StopCause = 'interrupted' | 'lost' | 'cancelled' | 'shutdown'
+
+export interface Hold {
+  signal: AbortSignal
+  stop(cause: StopCause): void
+  why(): StopCause | null
+  release(): void
+}
 
 interface Held {
   ref: SessionRef
@@ -27,11 +34,17 @@ export class RunningSteps {
   ) {}
 
   /** From now on this claim beats, until `release`. */
-  hold(ref: SessionRef, step: string, token: string): { signal: AbortSignal; release(): void } {
+  hold(ref: SessionRef, step: string, token: string): Hold {
     const controller = new AbortController()
+    const { signal } = controller
     this.held.set(token, { ref, step, token, controller })
     this.timer ??= setInterval(() => void this.beat(), this.beatMs).unref()
-    return { signal: controller.signal, release: () => void this.held.delete(token) }
+    return {
+      signal,
+      stop: (cause) => controller.abort(cause),
+      why: () => (signal.aborted ? (signal.reason as StopCause) : null),
+      release: () => void this.held.delete(token),
+    }
   }
 
   /** Stops what this process runs of a session, except the steps named. */
