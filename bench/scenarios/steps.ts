@@ -1,11 +1,21 @@
 /**
  * What a step costs: the floor, a regular tool and an in-process tool take turns in each round, so that whatever else the machine does
- * falls on all of them. No model latency; 1 KB answers, 1 KB tool results.
+ * falls on all of them. No model latency; 1 KB answers, 1 KB tool results. The provider is scripted, in process; 16 at once also with the
+ * real adapter and SDK and the real file tool, to show what these take.
  */
 import { cpuMs, mean, percentile, round } from '../stats'
 import { atLeast, atMost, type Options, type Outcome } from '../scenario'
-import { workFolder, type Stack } from '../stack'
-import { checkSessions, createSessions, logOf, playTurns, runFloor, stepTimes, throughput } from '../turns'
+import { workFolder, type BenchWorld, type Stack } from '../stack'
+import {
+  checkSessions,
+  createSessions,
+  logOf,
+  playTurns,
+  runFloor,
+  scriptedTool,
+  stepTimes,
+  throughput,
+} from '../turns'
 
 const LOADS = [
   { n: 1, steps: 25, sessions: 4, rounds: 6 },
@@ -13,7 +23,9 @@ const LOADS = [
   { n: 128, steps: 10, sessions: 128, rounds: 3 },
 ] as const
 const SHAPES = ['floor', 'regular', 'in-process'] as const
-type Shape = (typeof SHAPES)[number]
+/** With the adapter, its SDK and read_file. */
+const REAL = 'regular, real adapter and tool'
+type Shape = (typeof SHAPES)[number] | typeof REAL
 
 interface Measured {
   times: number[]
@@ -24,11 +36,12 @@ interface Measured {
 
 export async function steps(stack: Stack, { quick, say }: Options): Promise<Outcome> {
   const floor = await stack.floor()
-  const world = await stack.world()
+  const [world, realWorld] = [await stack.world(), await stack.world()]
   try {
-    const worker = await world.worker()
+    const worker = await world.worker({ BENCH_SCRIPTED: '1' })
+    const realWorker = await realWorld.worker()
     const folder = workFolder(stack)
-    const transactions = async (): Promise<number> => {
+    const transactions = async (world: BenchWorld): Promise<number> => {
       const { rows } = await world.admin.query<{ n: string }>(
         'select xact_commit as n from pg_stat_database where datname = current_database()',
       )
@@ -36,13 +49,15 @@ export async function steps(stack: Stack, { quick, say }: Options): Promise<Outc
     }
 
     const run = async (shape: Shape, load: (typeof LOADS)[number], into: Measured): Promise<void> => {
-      const workerPid = shape === 'floor' ? floor.pid : worker.pid
+      const real = shape === REAL
+      const [on, workerPid] = real ? [realWorld, realWorker.pid] : [world, shape === 'floor' ? floor.pid : worker.pid]
       const pids = { temporal: stack.temporal.process?.pid ?? 0, worker: workerPid, postgres: stack.postgres.pid }
       const batches = load.n === 1 ? load.sessions : 1
       const total = load.sessions * load.steps
-      const ids = shape === 'floor' ? [] : await createSessions(world, load.sessions, shape, folder)
+      const kind = shape === 'in-process' ? 'in-process' : 'regular'
+      const ids = shape === 'floor' ? [] : await createSessions(on, load.sessions, kind, folder)
       const before = { temporal: cpuMs(pids.temporal), worker: cpuMs(pids.worker), postgres: cpuMs(pids.postgres) }
-      const trips = await transactions()
+      const trips = await transactions(on)
       for (let i = 0; i < batches; i++) {
         if (shape === 'floor') {
           const { times, perSecond } = await runFloor(stack, floor, load.n, load.steps)
@@ -50,16 +65,16 @@ export async function steps(stack: Stack, { quick, say }: Options): Promise<Outc
           into.perSecond.push(perSecond)
         } else {
           const some = ids.slice(i * load.n, (i + 1) * load.n)
-          await playTurns(world, some, { steps: load.steps })
-          const logs = await logOf(world, some)
+          await playTurns(on, some, { steps: load.steps, ...(real ? {} : { tool: scriptedTool(kind) }) })
+          const logs = await logOf(on, some)
           into.times.push(...stepTimes(logs))
           into.perSecond.push(throughput(logs))
         }
       }
       for (const name of ['temporal', 'worker', 'postgres'] as const)
         into.cpu[name].push((cpuMs(pids[name]) - before[name]) / total)
-      into.roundTrips.push(((await transactions()) - trips) / total)
-      await checkSessions(world, ids)
+      into.roundTrips.push(((await transactions(on)) - trips) / total)
+      await checkSessions(on, ids)
     }
 
     const results = new Map<string, Measured>()
@@ -77,10 +92,11 @@ export async function steps(stack: Stack, { quick, say }: Options): Promise<Outc
       cpu: { temporal: [], worker: [], postgres: [] },
       roundTrips: [],
     })
-    for (const shape of SHAPES) await run(shape, LOADS[1], scrap()) // warm
+    for (const shape of [...SHAPES, REAL] as const) await run(shape, LOADS[1], scrap()) // warm
     for (const load of LOADS) {
       for (let i = 0; i < (quick ? 1 : load.rounds); i++) {
-        for (const shape of SHAPES) await run(shape, load, resultOf(shape, load.n))
+        for (const shape of load.n === 16 ? ([...SHAPES, REAL] as const) : SHAPES)
+          await run(shape, load, resultOf(shape, load.n))
         say(
           `steps: ${load.n} at once, round ${i + 1}: ${SHAPES.map((s) => `${s} ${round(percentile(resultOf(s, load.n).times, 0.5))} ms`).join(', ')}`,
         )
@@ -117,6 +133,7 @@ export async function steps(stack: Stack, { quick, say }: Options): Promise<Outc
       return ` (the floor: ${round(perSecond('floor', n))})`
     }
   } finally {
+    await realWorld.close()
     await world.close()
     await floor.close()
   }
