@@ -1,6 +1,6 @@
 /** Files that commands read and write as streams. What is written appears under its name only once it is whole. */
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
+import { createReadStream, rmSync } from 'node:fs'
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { addAbortSignal } from 'node:stream'
@@ -51,6 +51,9 @@ export async function writeWhole(
     return written
   }
   const temporary = `${file}.${process.pid}.part`
+  // A second Ctrl-C ends the process at once.
+  const removeAtExit = (): void => rmSync(temporary, { force: true })
+  process.once('exit', removeAtExit)
   try {
     const handle = await open(temporary, 'wx')
     try {
@@ -68,6 +71,8 @@ export async function writeWhole(
   } catch (error) {
     await rm(temporary, { force: true })
     throw notThere(file, error)
+  } finally {
+    process.off('exit', removeAtExit)
   }
 }
 

@@ -9,6 +9,8 @@ import { notThere } from './files'
 const HEAD_BYTES = 1024 * 1024
 const AGENT = /(?:^|[./\\])agent-[^/\\]*\.jsonl$/
 
+const ROLLOUT = /(?:^|[./\\])rollout-[^/\\]*\.jsonl$/
+
 export interface TranscriptWithOthers {
   file: TranscriptFile
   others: TranscriptFile[]
@@ -38,8 +40,12 @@ export async function* transcriptsAt(target: string): AsyncGenerator<TranscriptW
   })
   const folder = found.isDirectory()
   const files = folder ? await filesUnder(target) : [target]
+  const rollouts = await rolloutsIn(folder ? files : await besides(target))
+  const ids = new Set(rollouts.map(({ id }) => id))
+  const startedHere = new Set(rollouts.flatMap(({ file, parent }) => (ids.has(parent) ? [file] : [])))
   // A sub-agent's file comes with the session that started it; alone it is a session of its own.
-  const mains = folder && files.some((file) => !AGENT.test(file)) ? files.filter((file) => !AGENT.test(file)) : files
+  const isMain = (file: string): boolean => !AGENT.test(file) && !startedHere.has(file)
+  const mains = folder && files.some(isMain) ? files.filter(isMain) : files
   if (mains.length === 0)
     throw new SavefileError('invalid_input', `There is no .jsonl file in ${JSON.stringify(target)}.`, {
       folder: target,
@@ -50,9 +56,43 @@ export async function* transcriptsAt(target: string): AsyncGenerator<TranscriptW
     bytes: await readFile(file),
   })
   for (const file of mains) {
-    const others = AGENT.test(file) ? [] : await agentsOf(file)
+    const others = AGENT.test(file) ? [] : [...(await agentsOf(file)), ...startedBy(file, rollouts)]
     yield { file: await named(file), others: await Promise.all(others.map(named)) }
   }
+}
+
+interface Rollout {
+  file: string
+  id: string
+  /** Of a sub-agent: the session that started it; else empty. */
+  parent: string
+}
+
+/** Codex keeps those of sub-agents among the others; the first line of each says whose it is. */
+async function rolloutsIn(files: readonly string[]): Promise<Rollout[]> {
+  const found: Rollout[] = []
+  for (const file of files) {
+    if (!ROLLOUT.test(file)) continue
+    const [first = ''] = (await headOf(file)).toString('utf8').split('\n', 1)
+    const id = /"id":\s?"([^"]+)"/.exec(first)?.[1]
+    const parent = /"parent_thread_id":\s?"([^"]+)"/.exec(first)?.[1] ?? ''
+    if (id !== undefined) found.push({ file, id, parent })
+  }
+  return found
+}
+
+/** What may be sub-agents of one rollout: those in its folder. */
+async function besides(target: string): Promise<string[]> {
+  if (!ROLLOUT.test(target)) return []
+  const folder = path.dirname(target)
+  return (await readdir(folder)).sort().map((name) => path.join(folder, name))
+}
+
+/** With those that its sub-agents started in turn. */
+function startedBy(file: string, rollouts: readonly Rollout[]): string[] {
+  const found: Rollout[] = rollouts.filter((one) => one.file === file)
+  for (const { id } of found) found.push(...rollouts.filter((one) => one.parent === id && !found.includes(one)))
+  return found.slice(1).map((one) => one.file)
 }
 
 async function filesUnder(folder: string): Promise<string[]> {

@@ -180,7 +180,7 @@ function whyNot({ made }: RequestAt, viewVersion: number): string | null {
   if (!made) return null
   if (made.manifest.requestHash === '') return 'nothing was sent'
   if (made.manifest.view !== viewVersion)
-    return `it was made by view version ${made.manifest.view}, and this is ${viewVersion}`
+    return `it was made by view version ${made.manifest.view}, and this is ${viewVersion}: the body here is what would be sent now; for that of then, ask a Savefile of then (docs/views.md)`
   return 'another version of Savefile encoded it, or it went to another host: try --platform'
 }
 

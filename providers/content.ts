@@ -104,6 +104,8 @@ export function textOfParts(parts: readonly Part[], between: string): string {
 /** What a provider needs to be the same for its replay to be sent back. */
 export type Home = Pick<Replay, 'provider' | 'platform' | 'model' | 'format'>
 
+export const BOUND = 'it is bound to what a checkpoint has taken the place of'
+
 /** Why the replay of an answer cannot be sent back; null where it can. `cut`: up to which answer none is sent. */
 export function foreign(
   { replay, seq, moved }: { replay?: Replay; seq: number; moved?: true },
@@ -114,8 +116,8 @@ export function foreign(
   if (seq <= cut) return `the provider refused its own replay: none is sent up to event ${cut}`
   const differs = (['provider', 'platform', 'model', 'format'] as const).find((field) => replay[field] !== home[field])
   if (differs) return `made by another ${differs}: ${replay[differs]}`
-  // Both vendors bind what they sign to all that stands before it; on Chat nothing is signed.
-  return moved && home.provider !== 'openai-chat' ? 'it is bound to what a checkpoint has taken the place of' : null
+  // Both vendors bind what they sign to all that stands before it; on Chat only OpenRouter's details are signed.
+  return moved && home.provider !== 'openai-chat' ? BOUND : null
 }
 
 /** A tool's output, cut where OpenAI would refuse it whole. */

@@ -6,8 +6,17 @@ import type { ModelSpec } from '../contract/definition'
 import { errorCode } from '../contract/errors'
 import type { ModelContext, ModelRequest, ModelResult, Sent } from '../contract/provider-port'
 import type { ModelFailure } from '../contract/provider-port'
-import { classOfConnection, factsOf, failure, retryAfterMs, safeMessage, type ErrorFacts } from './failures'
+import {
+  classOfConnection,
+  factsOf,
+  failure,
+  retryAfterMs,
+  safeMessage,
+  saysNoSuchModel,
+  type ErrorFacts,
+} from './failures'
 import { createRawJson, type RawJson } from './raw-json'
+import { eventsOf } from './sse'
 import { WatchedCall, type Fetch } from './watched-fetch'
 
 export type Whole = Omit<Extract<ModelResult, { ok: true }>, keyof Sent | 'ok' | 'firstByteMs'>
@@ -31,8 +40,10 @@ export interface Encoded<P> {
 
 export interface Adapter<P> {
   encode(request: ModelRequest, raw: RawJson): Promise<Encoded<P>>
-  /** The events of a stream; or, where the answer comes in one piece, its text as the events that a stream would have had. */
-  open(params: P, fetch: Fetch, signal: AbortSignal, timeoutMs: number): Promise<AsyncIterable<unknown>>
+  /** The response, a stream or not: its events are read here. */
+  open(params: P, fetch: Fetch, signal: AbortSignal, timeoutMs: number): Promise<Response>
+  /** An answer in one piece, as the events that a stream would have had. */
+  whole(json: string): Iterable<unknown>
   reader(request: ModelRequest, context: ModelContext): StreamReader
   /** Of an error that the provider itself reported: with a status, or as an event of the stream. */
   classify(facts: ErrorFacts): Verdict
@@ -88,18 +99,21 @@ export async function exchange<P>(
       // What breaks once the answer is whole costs nothing: it is not paid for again.
       if (!verdict && reader.whole()) return null
       if (verdict && !replays) delete verdict.replayRefused
-      return failed(facts, verdict, watch, request, options.secrets)
+      return failed(facts, verdict, watch, request, options)
     }
     try {
       // The SDK's own limit ends with the headers; silence is watched here, so it comes second.
-      for await (const event of await adapter.open(params, watch.fetch, watch.signal, limits.silenceMs + 1000)) {
-        if (context.signal.aborted) return stopped()
-        const before = reader.whole()
-        reader.push(event)
-        const error = reader.failed?.() ?? null
-        if (error !== null) return ended(error) ?? stopped()
-        if (!before && reader.whole()) watch.whole()
-      }
+      const response = await adapter.open(params, watch.fetch, watch.signal, limits.silenceMs + 1000)
+      const streamed = request.model.stream !== false
+      for await (const events of streamed ? eventsOf(response) : inOnePiece(response, adapter.whole))
+        for (const event of events) {
+          if (context.signal.aborted) return stopped()
+          const before = reader.whole()
+          reader.push(event)
+          const error = reader.failed?.() ?? null
+          if (error !== null) return ended(error) ?? stopped()
+          if (!before && reader.whole()) watch.whole()
+        }
     } catch (error) {
       if (context.signal.aborted) return stopped()
       const end = ended(error)
@@ -139,7 +153,7 @@ function failed(
   verdict: Verdict | null,
   watch: WatchedCall,
   request: ModelRequest,
-  secrets: readonly string[],
+  { secrets, platform }: ExchangeOptions,
 ): ModelFailure {
   const late = overdue(watch, request)
   if (late) return late
@@ -151,14 +165,18 @@ function failed(
   const status = facts.status === undefined ? {} : { status: facts.status }
   if (!verdict) return failure(classOfConnection(facts, watch.began), message, status)
   const { class: what, ...more } = verdict
+  if (what === 'refused_request' && saysNoSuchModel(facts)) {
+    const advice = `There is no model ${request.model.name} at ${platform} for this key: look at its name, or go on with another one (savefile migrate <session> --model <name>).`
+    return failure(what, `${message}\n${advice}`, { ...more, ...status })
+  }
   const after = retryAfterMs(facts.header, Date.now())
   return failure(what, message, { ...more, ...(after === undefined ? {} : { retryAfterMs: after }), ...status })
 }
 
 /** The events of an answer that came as one JSON document. */
-export async function* inOnePiece(
+async function* inOnePiece(
   response: { text(): Promise<string> },
   events: (json: string) => Iterable<unknown>,
-): AsyncGenerator<unknown> {
-  yield* events(await response.text())
+): AsyncGenerator<Iterable<unknown>> {
+  yield events(await response.text())
 }

@@ -62,6 +62,15 @@ export function saysTooLong(words: string): boolean {
   return TOO_LONG.test(words)
 }
 
+/** In the words of Anthropic, OpenAI, Ollama and vLLM (404), of Responses, DeepSeek and OpenRouter (400). */
+const NO_MODEL =
+  /^model: \S+$|\bmodel\b.{0,200}\b(?:does not exist|not found)\b|\bmodel not exist\b|\bnot a valid model id\b/is
+
+/** The model that was named is not there, or not for this key. */
+export function saysNoSuchModel({ word, status, message }: ErrorFacts): boolean {
+  return word === 'model_not_found' || ((status === 404 || status === 400) && NO_MODEL.test(message))
+}
+
 /** Milliseconds from `retry-after-ms`, or from `retry-after` in seconds or as a date; undefined where absent, past or no number. */
 export function retryAfterMs(header: (name: string) => string | null, nowMs: number): number | undefined {
   const ms = Number(header('retry-after-ms') ?? NaN)
@@ -111,8 +120,8 @@ export function factsOf(error: unknown): ErrorFacts {
   const inner = isRecord(body.error) ? body.error : body
   const word = [inner.code, inner.type, top.code, top.type].find((w): w is string => typeof w === 'string' && w !== '')
   const status = [top.status, inner.code].find((n): n is number => typeof n === 'number' && n >= 100 && n < 600)
-  const words =
-    typeof inner.message === 'string' && inner.message !== '' ? inner.message : [...new Set(messages)].join(': ')
+  const said = typeof inner.message === 'string' ? inner.message : ''
+  const words = said === '' ? [...new Set(messages)].join(': ') : [said, ...passedOn(inner.metadata)].join(': ')
   const headers = top.headers
   return {
     name: typeof top.name === 'string' ? top.name : 'Error',
@@ -123,6 +132,11 @@ export function factsOf(error: unknown): ErrorFacts {
     header: (name) => (headers instanceof Headers || hasGet(headers) ? (headers.get(name) ?? null) : null),
     codes,
   }
+}
+
+/** What a gateway's vendor said, beside its own "Provider returned error" (recorded: openrouter-error-429). */
+function passedOn(metadata: unknown): string[] {
+  return isRecord(metadata) && typeof metadata.raw === 'string' && metadata.raw !== '' ? [metadata.raw] : []
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,7 @@
 /** What OpenAI, and servers that speak its APIs, say when they do not answer: codes and types, and the words of those that have none. */
 import type { FailureClass } from '../contract/events'
 import type { Verdict } from './exchange'
-import { classOfStatus, saysTooLong, type ErrorFacts } from './failures'
+import { classOfStatus, isRecord, saysTooLong, type ErrorFacts } from './failures'
 
 const CODES: Readonly<Record<string, FailureClass>> = {
   insufficient_quota: 'budget',
@@ -33,4 +33,11 @@ export function classifyOpenAI(facts: ErrorFacts, replay: readonly RegExp[]): Ve
   if (refused && replay.some((words) => words.test(word) || words.test(facts.message)))
     return { class: 'refused_request', replayRefused: true }
   return { class: what === 'refused_request' && saysTooLong(facts.message) ? 'context_exceeded' : what }
+}
+
+/** An error that came in the place of an event, or inside one; null where none did. */
+export function errorIn(event: unknown): { error: unknown } | null {
+  const error = isRecord(event) ? event.error : undefined
+  if (isRecord(error)) return { error }
+  return typeof error === 'string' && error !== '' ? { error: { message: error } } : null
 }

@@ -78,7 +78,7 @@ const PRICES: Prices = {
   'gpt-5-mini': gpt(0.25, 2, 0.025, 1.8),
   'gpt-5-nano': gpt(0.05, 0.4, 0.005),
   'gpt-4o': gpt(2.5, 10, 1.25, 1.7),
-  'gpt-4o-mini': gpt(0.15, 0.6, 0.075),
+  'gpt-4o-mini': gpt(0.15, 0.6, 0.075, 5 / 3),
 }
 
 export interface PriceList {

@@ -84,7 +84,7 @@ export class WatchedCall {
       throw new Error(`not an answer: ${contentType}`)
     }
     if (this.limits.whole) return response
-    // The SDKs read any iterable: a second stream around the first would cost as much as their parsing.
+    // Any iterable is read (sse.ts): a second stream around the first would cost as much as parsing.
     const heard: AsyncIterable<Uint8Array> = this.listening(response.body)
     return Object.defineProperty(response, 'body', { value: heard })
   }

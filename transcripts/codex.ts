@@ -17,15 +17,60 @@ import type { Report } from './report'
 /** The adapter's (providers/openai-responses): what stands in Replay.blocks. */
 const REPLAY_FORMAT = 1
 const NO_USAGE: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 }
+const NEWLINE = 10
 /** `data:image/png;base64,...` */
 const DATA_URL = /^data:([^;,]+);base64,(.*)$/s
 
-export function readCodex(file: TranscriptFile, _others: readonly TranscriptFile[], options: ReadOptions): Thread {
+/** `others`: rollouts that may be its sub-agents, and theirs in turn. */
+export function readCodex(file: TranscriptFile, others: readonly TranscriptFile[], options: ReadOptions): Thread {
   const report = options.report(file.name)
   const reader = new RolloutReader(options, report)
   for (const line of linesOf(file, report)) reader.take(line)
   const { id, system, labels } = reader
-  return { id, file: file.name, system: system.join('\n\n'), labels, entries: reader.finish() }
+  const thread = { id, file: file.name, system: system.join('\n\n'), labels, entries: reader.finish() }
+  adopt(thread, reader.agents, others, options, report)
+  return thread
+}
+
+/** Gives each call that started an agent its rollout, by the id that its events or its output name. */
+function adopt(
+  thread: Thread,
+  agents: ReadonlyMap<string, string>,
+  others: readonly TranscriptFile[],
+  options: ReadOptions,
+  report: Report,
+): void {
+  const own = new Map(others.flatMap((other) => (parentOf(other) === thread.id ? [[idOf(other), other] as const] : [])))
+  const spawns = new Set<string>()
+  for (const { item, line } of thread.entries) {
+    if (item.kind === 'answer')
+      for (const block of item.blocks)
+        if (block.type === 'tool_call' && /spawn/i.test(block.name)) spawns.add(block.call)
+    if (item.kind !== 'result' || !spawns.has(item.call)) continue
+    const agent = agents.get(item.call) ?? ''
+    const found = own.get(agent)
+    if (found) item.child = readCodex(found, others, options)
+    else if (agent !== '') report.note('sub_agent_not_given', line, agent)
+    own.delete(agent)
+  }
+  for (const stray of own.values()) options.report(stray.name).note('stray_sub_agent', 1)
+}
+
+/** The session that started it; of a session that a person began, nothing. */
+function parentOf(file: TranscriptFile): string {
+  const { source, parent_thread_id } = metaOf(file)
+  const spawned = object(object(object(source).subagent).thread_spawn)
+  return text(spawned.parent_thread_id) || text(parent_thread_id)
+}
+
+function idOf(file: TranscriptFile): string {
+  return text(metaOf(file).id)
+}
+
+function metaOf({ bytes }: TranscriptFile): Json {
+  const end = bytes.indexOf(NEWLINE)
+  const first = object(parsed(bytes.toString('utf8', 0, end < 0 ? bytes.length : end)))
+  return first.type === 'session_meta' ? object(first.payload) : {}
 }
 
 class RolloutReader {
@@ -33,6 +78,8 @@ class RolloutReader {
   /** What it says, part by part. */
   system: string[] = []
   labels: Record<string, string> = {}
+  /** Of calls that are about an agent: its session. */
+  readonly agents = new Map<string, string>()
   private readonly conversation = new Conversation()
   private platform = 'api.openai.com'
   private model = ''
@@ -196,11 +243,16 @@ class RolloutReader {
     const failed = isObject(output) && output.success === false
     const outcome = ownOutcome(own) ?? (failed ? 'error' : 'ok')
     const facts = { id: `${line.n}`, line: line.n, at: time(line.value.timestamp) }
+    this.spawned(call, text(object(typeof output === 'string' ? parsed(output) : output).agent_id))
     const entry = this.conversation.result({ kind: 'result', call, outcome, blocks }, this.place, facts)
     if (!entry) return this.report.note('orphan_result', line.n)
     this.place = entry
     this.byLine.set(line.n, entry)
     this.answer = null
+  }
+
+  private spawned(call: string, agent: string): void {
+    if (call !== '' && agent !== '') this.agents.set(call, agent)
   }
 
   /** What the client sends from there on: its summary, and people's messages that it kept. Where only the vendor can read it, nothing. */
@@ -241,6 +293,14 @@ class RolloutReader {
         if (dropped.length > 0) this.place = dropped[0] ?? null
         this.answer = null
         return
+      }
+      case 'collab_agent_spawn_end':
+        this.spawned(text(payload.call_id), text(payload.new_thread_id))
+        return this.report.note('client_only', line.n, 'event_msg/collab_agent_spawn_end')
+      case 'item_completed': {
+        const { type, id, receiver_thread_ids } = object(payload.item)
+        if (type === 'CollabAgentToolCall') this.spawned(text(id), text(list(receiver_thread_ids)[0]))
+        return this.report.note('client_only', line.n, 'event_msg/item_completed')
       }
       default:
         this.report.note('client_only', line.n, `event_msg/${text(payload.type)}`)

@@ -34,27 +34,50 @@ export function hostProblem(body: Json, host: Compat | undefined): OpenAIProblem
     case 'llama.cpp':
     case 'ollama':
       return templateProblem(messages)
+    case 'openrouter':
+      return detailsProblem(messages) ?? (isQwen(body) ? templateProblem(messages, true) : null)
     default:
-      return /qwen/i.test(str(body.model)) ? templateProblem(messages) : null
+      return isQwen(body) ? templateProblem(messages) : null
   }
 }
 
 /** Fields that only compatible servers read. */
 function extrasProblem(messages: Json[]): OpenAIProblem | null {
   for (const [i, message] of messages.entries())
-    for (const name of ['reasoning_content', 'reasoning'])
+    for (const name of ['reasoning_content', 'reasoning', 'reasoning_details'])
       if (message[name] !== undefined) return unknown(`messages[${i}].${name}`)
   return null
 }
 
-/** The Qwen3.5 template's own errors, as vLLM gives them back: one system message, first; somebody asks; no other roles or parts. */
-function templateProblem(messages: Json[]): OpenAIProblem | null {
+function isQwen(body: Json): boolean {
+  return /qwen/i.test(str(body.model))
+}
+
+/** Pieces of a streamed detail that were not put together: its vendor refuses the signature (agno-agi/agno 8794). */
+function detailsProblem(messages: Json[]): OpenAIProblem | null {
+  for (const [i, message] of messages.entries()) {
+    const seen = new Set<string>()
+    for (const { type, index } of records(message.reasoning_details)) {
+      const key = `${str(type)} ${String(index)}`
+      if (type === 'reasoning.text' && seen.has(key))
+        return { ...problem(`messages.${i}.content.0: Invalid \`signature\` in \`thinking\` block`), code: 400 }
+      seen.add(key)
+    }
+  }
+  return null
+}
+
+/**
+ * The Qwen3.5 template's own errors, as vLLM gives them back: one system message, first; somebody asks; no other roles or parts. `parses`:
+ * the host reads files and gives the model their text (openrouter.ai/docs, PDF inputs: "works on any model").
+ */
+function templateProblem(messages: Json[], parses = false): OpenAIProblem | null {
   const late = messages.findIndex((message, i) => message.role === 'system' && i > 0)
   if (late >= 0) return raised('System message must be at the beginning.')
   if (messages.some((message) => message.role === 'developer')) return raised('Unexpected message role.')
   if (!messages.some((message) => message.role === 'user')) return raised('No user query found in messages.')
   const parts = messages.flatMap((message) => records(message.content))
-  if (parts.some((part) => part.type === 'file')) return raised('Unexpected item type in content.')
+  if (!parses && parts.some((part) => part.type === 'file')) return raised('Unexpected item type in content.')
   const first = messages[0]
   return first?.role === 'system' && records(first.content).some((part) => part.type === 'image_url')
     ? raised('System message cannot contain images.')
@@ -73,7 +96,9 @@ function deepseekProblem(body: Json, messages: Json[]): OpenAIProblem | null {
       return refuse(
         `${unread}messages[${i}].role: unknown variant \`developer\`, expected one of \`system\`, \`user\`, \`assistant\`, \`tool\``,
       )
-    const part = records(message.content).find(({ type }) => type !== 'text')
+    // Those named so take images of people's (api-docs.deepseek.com/guides/vision).
+    const known = message.role === 'user' && /vision/.test(str(body.model)) ? ['text', 'image_url'] : ['text']
+    const part = records(message.content).find(({ type }) => !known.includes(str(type)))
     if (part) return refuse(`${unread}messages[${i}]: unknown variant \`${str(part.type)}\`, expected \`text\``)
   }
   if (isRecord(body.response_format) && body.response_format.type === 'json_schema')

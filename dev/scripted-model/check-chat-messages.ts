@@ -4,12 +4,15 @@ import { isRecord, records, str, type Json } from './json'
 import { emptyArray, nameProblem, problem, tooLong, wrongType, type OpenAIProblem } from './openai-problem'
 
 const CALL_ID_CHARS = 40
-/** `reasoning_content` and `reasoning` are what compatible servers want back. */
+/** `reasoning_content` and `reasoning` are what compatible servers want back, `reasoning_details` what OpenRouter does. */
 const FIELDS: Record<string, string[]> = {
   system: ['content', 'name'],
   developer: ['content', 'name'],
   user: ['content', 'name'],
-  assistant: ['content', 'name', 'refusal', 'audio', 'function_call', 'tool_calls', 'reasoning_content', 'reasoning'],
+  assistant: [
+    ...['content', 'name', 'refusal', 'audio', 'function_call', 'tool_calls'],
+    ...['reasoning_content', 'reasoning', 'reasoning_details'],
+  ],
   tool: ['content', 'tool_call_id'],
 }
 const PARTS: Record<string, string[]> = {

@@ -2,11 +2,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { anthropicProblem } from './check-anthropic'
 import { chatProblem } from './check-chat'
+import { hostOf } from './check-chat-host'
 import type { CheckOptions } from './check-options'
 import { responsesProblem } from './check-responses'
 import { hasBadText } from './check-text'
 import type { Api } from './conversation'
-import { isRecord, type Json } from './json'
+import { isRecord, str, type Json } from './json'
 import type { OpenAIProblem } from './openai-problem'
 import { anthropicError } from './wire-anthropic'
 import { CONTEXT_EXCEEDED } from './wire-responses'
@@ -28,6 +29,8 @@ export type Validate = (api: Api, body: Json) => string | null
 
 export interface RefuseOptions extends CheckOptions {
   contextTokens?: number
+  /** Absent: any name is one. */
+  models?: readonly string[]
   validate?: Validate
 }
 
@@ -42,11 +45,55 @@ export function refusal(
   if (!isRecord(body)) return plain(api, 400, 'The request body is not valid JSON')
   if (hasBadText(raw.toString('utf8'), body))
     return plain(api, 400, 'The request body is not valid JSON: NUL or a lone surrogate in a string')
+  const name = str(body.model)
+  if (options.models && name !== '' && !options.models.includes(name)) return noSuchModel(api, name, options)
   const found =
     api === 'anthropic'
       ? anthropicRefusal(body, headers, options)
       : openaiRefusal(api === 'openai-chat' ? chatProblem(body, options) : responsesProblem(body, options))
   return found ?? tooLongFor(api, raw.length, options.contextTokens) ?? misfit(api, body, options.validate)
+}
+
+/**
+ * Recorded of Anthropic (error-404-model) and OpenAI (chat/error-404-model); reported of Responses, DeepSeek, OpenRouter, Ollama and vLLM, in
+ * whose words they are.
+ */
+function noSuchModel(api: Api, name: string, { compat }: CheckOptions): Refusal {
+  if (api === 'anthropic') return { status: 404, body: anthropicError(404, `model: ${name}`) }
+  const error = (status: number, message: string, type: string, code: string | number | null): Refusal => ({
+    status,
+    body: { error: { message, type, param: null, code } },
+  })
+  const invalid = 'invalid_request_error'
+  if (api === 'openai-responses')
+    return {
+      status: 400,
+      body: {
+        error: {
+          message: `The requested model '${name}' does not exist.`,
+          type: invalid,
+          param: 'model',
+          code: 'model_not_found',
+        },
+      },
+    }
+  switch (hostOf({ model: name }, compat)) {
+    case 'deepseek':
+      return error(400, 'Model Not Exist', invalid, invalid)
+    case 'openrouter':
+      return { status: 400, body: { error: { message: `${name} is not a valid model ID`, code: 400 } } }
+    case 'ollama':
+      return error(404, `model "${name}" not found, try pulling it first`, 'not_found_error', null)
+    case 'vllm':
+      return error(404, `The model \`${name}\` does not exist.`, 'NotFoundError', 404)
+    default:
+      return error(
+        404,
+        `The model \`${name}\` does not exist or you do not have access to it.`,
+        invalid,
+        'model_not_found',
+      )
+  }
 }
 
 function plain(api: Api, status: number, message: string): Refusal {

@@ -111,6 +111,8 @@ export const Script = z.strictObject({
   bindReplay: z.enum(['prefix', 'model', 'none']).optional(),
   /** Which server of Chat Completions this is. Absent: by the model's name, and the strictest of all where that says nothing. */
   compat: z.enum(COMPAT).optional(),
+  /** The models that there are: another is answered as its vendor answers a name that it does not know. Absent: any name is good. */
+  models: z.array(z.string()).optional(),
   /** A longer request (a token for 4 bytes) is refused, as the vendor does. */
   contextTokens: z.int().positive().optional(),
   rules: z.array(Rule),

@@ -137,7 +137,7 @@ export async function startScriptedModel(options: ScriptedModelOptions): Promise
     })
 
     const refused = refusal(api, req.headers, raw, body, {
-      ...{ compat, bindReplay: script.bindReplay, contextTokens: script.contextTokens },
+      ...{ compat, bindReplay: script.bindReplay, contextTokens: script.contextTokens, models: script.models },
       ...{ trustReplay: options.trustReplay, validate: options.validate },
     })
     if (refused || !isRecord(body)) {

@@ -4,7 +4,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import type { MessageCreateParams } from '@anthropic-ai/sdk/resources/messages/messages'
 import type { Provider } from '../../contract/provider-port'
-import { exchange, inOnePiece, type Adapter } from '../exchange'
+import { exchange, type Adapter } from '../exchange'
 import type { Fetch } from '../watched-fetch'
 import { classifyAnthropic } from './errors'
 import { REPLAY_FORMAT, encodeMessages } from './request'
@@ -24,12 +24,12 @@ export function createAnthropic({ apiKey, baseURL = ANTHROPIC_URL, fetch: base =
   const platform = new URL(baseURL).hostname
   const adapter: Adapter<MessageCreateParams> = {
     encode: (request, raw) => encodeMessages(request, platform, raw),
-    async open(params, watched, signal, timeout) {
+    open(params, watched, signal, timeout) {
       // A client for each call: it is only settings, and the connections are pooled below it. Silent: it would print content it cannot parse.
       const { messages } = new Anthropic({ apiKey, baseURL, maxRetries: 0, logLevel: 'off', fetch: watched })
-      if (params.stream) return messages.create(params, { signal, timeout })
-      return inOnePiece(await messages.create(params, { signal, timeout }).asResponse(), eventsOfMessage)
+      return messages.create(params, { signal, timeout }).asResponse()
     },
+    whole: eventsOfMessage,
     reader: ({ model }, { onDelta }) =>
       createMessagesReader({ provider: 'anthropic', platform, model: model.name, format: REPLAY_FORMAT }, onDelta),
     classify: classifyAnthropic,

@@ -42,6 +42,8 @@ export interface Compat {
   outputLimit: boolean
   /** How an answer's reasoning goes back in a turn with tools: in the field in which it came, in this one always, or not at all. */
   reasoning: 'as_it_came' | 'reasoning_content' | 'none'
+  /** Takes `reasoning_details` back: verbatim, in every turn, instead of the field. */
+  details: boolean
 }
 
 const COMMON: Compat = {
@@ -64,6 +66,7 @@ const COMMON: Compat = {
   images: true,
   outputLimit: false,
   reasoning: 'as_it_came',
+  details: false,
 }
 
 const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
@@ -82,6 +85,7 @@ const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
   // A tool choice is not heeded (ollama/ollama#17921).
   ollama: { toolChoice: 'none', parallel: false, efforts: ['none', ...efforts('low', 'max')] },
   // In turns with tools it refuses an assistant message without the field, also one that another model wrote.
+  // Its models take no images (can1357/oh-my-pi#9169), but for those named so (api-docs.deepseek.com/guides/vision).
   deepseek: {
     noContent: null,
     images: false,
@@ -92,7 +96,14 @@ const NAMED: Readonly<Record<CompatName, Partial<Compat>>> = {
     parallel: false,
     output: false,
   },
-  openrouter: { noContent: null, effortIn: 'reasoning', serverTools: true, serviceTier: true, files: true },
+  openrouter: {
+    noContent: null,
+    effortIn: 'reasoning',
+    serverTools: true,
+    serviceTier: true,
+    files: true,
+    details: true,
+  },
   // It refuses what it does not know (BerriAI/litellm#30835).
   mistral: { noContent: null, usageInStream: false, efforts: [], reasoning: 'none' },
 }
@@ -111,6 +122,7 @@ export function compatOf(host: string, model: Asked, tools: boolean): Compat {
   // Qwen at an address that says nothing is most likely behind vLLM.
   const name = model.compat ?? found ?? (/qwen/i.test(model.name) ? 'vllm' : undefined)
   const compat = name ? { ...COMMON, ...NAMED[name] } : COMMON
+  if (name === 'deepseek' && /vision/.test(model.name)) return { ...compat, images: true }
   return name === 'openai' ? ofOpenAI(compat, model, tools) : compat
 }
 

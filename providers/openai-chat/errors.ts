@@ -9,6 +9,10 @@ import { classifyOpenAI } from '../openai-errors'
  */
 const REPLAY = [
   /extra inputs? (?:are|is) not permitted.*\breasoning(?:_content)?\b/is,
+  // What OpenRouter passes on of its vendors: thinking, encrypted reasoning and signatures that they do not know again.
+  /(?:invalid|thought).?`?signature`?.*\b(?:thinking|block|thought)|invalid `?thought_?signature/i,
+  /`?thinking`? or `?redacted_thinking`? blocks.* cannot be modified|bound to a different conversation/i,
+  /encrypted content .* could not be (?:verified|decrypted)|invalid_encrypted_content/i,
   /\bmessages?\b.*\breasoning(?:_content)?\b.*(?:extra|forbidden|unsupported|not permitted|not supported)/is,
 ]
 

@@ -4,7 +4,7 @@
  */
 import type { ChatCompletionCreateParams } from 'openai/resources/chat/completions'
 import type { Provider } from '../../contract/provider-port'
-import { exchange, inOnePiece, type Adapter } from '../exchange'
+import { exchange, type Adapter } from '../exchange'
 import { OPENAI_URL, openaiClient, type OpenAIOptions } from '../openai-client'
 import { classifyChat } from './errors'
 import { REPLAY_FORMAT, encodeChat } from './request'
@@ -15,11 +15,11 @@ export function createOpenAIChat({ apiKey, baseURL = OPENAI_URL, fetch: base = f
   const platform = new URL(baseURL).hostname
   const adapter: Adapter<ChatCompletionCreateParams> = {
     encode: (request, raw) => encodeChat(request, platform, raw),
-    async open(params, watched, signal, timeout) {
+    open(params, watched, signal, timeout) {
       const { completions } = openaiClient({ apiKey, baseURL, fetch: watched }).chat
-      if (params.stream) return completions.create(params, { signal, timeout })
-      return inOnePiece(await completions.create(params, { signal, timeout }).asResponse(), eventsOfCompletion)
+      return completions.create(params, { signal, timeout }).asResponse()
     },
+    whole: eventsOfCompletion,
     reader: ({ model }, { onDelta }) =>
       createChatReader({ provider: 'openai-chat', platform, model: model.name, format: REPLAY_FORMAT }, onDelta),
     classify: classifyChat,

@@ -13,6 +13,7 @@ import type {
 } from 'openai/resources/chat/completions'
 import type { ModelRequest, ViewEntry } from '../../contract/provider-port'
 import {
+  BOUND,
   GO_ON,
   NO_OUTPUT,
   NO_TEXT,
@@ -27,19 +28,24 @@ import {
 } from '../content'
 import { charsOf, cutKey, homeKey, isPromise, madeOnce } from '../entry-cache'
 import type { Encoded } from '../exchange'
+import { isRecord } from '../failures'
 import type { RawJson } from '../raw-json'
 import { serverTools } from '../tool-choice'
 import { wireArgs, wireCallId, wireToolName } from '../wire-names'
 import { compatOf, type Compat } from './compat'
 import { settings } from './settings'
 
-/** Raised when what Replay.blocks holds changes: of a reasoning block, the name of the field in which it came. */
+/** Raised when what Replay.blocks holds changes: of a reasoning block, the field in which it came, and its details where it had some. */
 export const REPLAY_FORMAT = 1
 
 export const REASONING_FIELDS = ['reasoning_content', 'reasoning'] as const
 export type ReasoningField = (typeof REASONING_FIELDS)[number]
 
-type Assistant = ChatCompletionAssistantMessageParam & Partial<Record<ReasoningField, string>>
+/** What of a message is replay. */
+const SENT_BACK = [...REASONING_FIELDS, 'reasoning_details'] as const
+
+type Reasoning = Partial<Record<ReasoningField, string> & { reasoning_details: unknown[] }>
+type Assistant = ChatCompletionAssistantMessageParam & Reasoning
 type Entry<R extends ViewEntry['role']> = Extract<ViewEntry, { role: R }>
 
 /** @param platform where the request goes: decides on `compat`, and whether reasoning goes back. */
@@ -81,7 +87,7 @@ export async function encodeChat(
       const found = madeOnce(entry, ofKey, drop, async (note) => {
         const message = await assistant(entry, after, home, compat, request, note)
         const json = JSON.stringify(message)
-        return { value: { json, replays: REASONING_FIELDS.some((name) => message[name]) }, chars: json.length }
+        return { value: { json, replays: SENT_BACK.some((name) => message[name]) }, chars: json.length }
       })
       const made = isPromise(found) ? await found : found
       messages.push(made.json)
@@ -240,7 +246,7 @@ async function said(entry: Entry<'assistant'>, request: ModelRequest, drop: Drop
   return text
 }
 
-/** What an answer thought, where the endpoint reads it: in turns with tools. Depends on nothing after the answer. */
+/** What an answer thought, where the endpoint reads it: in turns with tools, or verbatim. Depends on nothing after the answer. */
 function reasoning(
   entry: Entry<'assistant'>,
   inToolTurn: boolean,
@@ -248,27 +254,57 @@ function reasoning(
   cut: number | undefined,
   compat: Compat,
   drop: Drop,
-): Partial<Record<ReasoningField, string>> {
+): Reasoning {
   const thoughts = entry.blocks.flatMap((block, i) =>
-    block.type === 'reasoning' ? [{ text: block.text, came: entry.replay?.blocks[i] ?? null }] : [],
+    block.type === 'reasoning' ? [{ text: block.text, came: cameAs(entry.replay?.blocks[i] ?? null) }] : [],
   )
   const thought = thoughts[0]
   const required = compat.reasoning === 'reasoning_content' && inToolTurn
-  const why = thought ? whyNot(foreign(entry, home, cut), thought.came, inToolTurn, compat) : null
+  const why = thought ? whyNot(entry, foreign(entry, home, cut), thought.came, inToolTurn, compat) : null
   if (thought && why === null) {
-    const field = compat.reasoning === 'reasoning_content' ? 'reasoning_content' : cameIn(thought.came)
+    if (compat.details && thought.came.details) return { reasoning_details: thought.came.details }
+    const field = compat.reasoning === 'reasoning_content' ? 'reasoning_content' : thought.came.field
     return field ? { [field]: thoughts.map(({ text }) => text).join('') } : {}
   }
   if (thought && why !== null) drop(entry.seq, 'reasoning', why)
   return required ? { reasoning_content: '' } : {}
 }
 
-function whyNot(isForeign: string | null, came: string | null, inToolTurn: boolean, compat: Compat): string | null {
+interface Came {
+  field?: ReasoningField | undefined
+  details?: unknown[]
+}
+
+function whyNot(
+  { moved }: Entry<'assistant'>,
+  isForeign: string | null,
+  came: Came,
+  inToolTurn: boolean,
+  compat: Compat,
+): string | null {
   if (isForeign !== null) return isForeign
-  if (compat.reasoning === 'none' || cameIn(came) === null) return 'this endpoint does not read it'
+  if (compat.details && came.details) return moved ? BOUND : null
+  if (compat.reasoning === 'none' || came.field === undefined) return 'this endpoint does not read it'
   return inToolTurn ? null : 'this endpoint reads it only in turns with tools'
 }
 
-function cameIn(replay: string | null): ReasoningField | null {
-  return REASONING_FIELDS.find((field) => replay === JSON.stringify({ field })) ?? null
+function cameAs(replay: string | null): Came {
+  const field = REASONING_FIELDS.find((name) => replay === JSON.stringify({ field: name }))
+  if (field || replay === null) return { field }
+  const { field: name, details } = parsed(replay)
+  return {
+    field: REASONING_FIELDS.find((known) => known === name),
+    ...(Array.isArray(details) ? { details: details as unknown[] } : {}),
+  }
+}
+
+/** Replay of a log that was brought here may be anything. */
+function parsed(replay: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(replay)
+    return isRecord(value) ? value : {}
+  } catch (error) {
+    if (error instanceof SyntaxError) return {}
+    throw error
+  }
 }

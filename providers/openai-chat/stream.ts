@@ -9,7 +9,9 @@ import { NO_USAGE, billedTier, callBlock, field, reasoningBlock, responseId, tex
 import type { Home } from '../content'
 import type { StreamReader, Whole } from '../exchange'
 import { isRecord } from '../failures'
+import { errorIn } from '../openai-errors'
 import { argsProblem } from '../wire-names'
+import { addDetail, wordsOf, type Detail } from './reasoning-details'
 import { REASONING_FIELDS, type ReasoningField } from './request'
 
 const STOPS: Readonly<Record<string, StopReason>> = {
@@ -36,6 +38,7 @@ export function createChatReader(
   let thought = ''
   let refusal = ''
   let thoughtIn: ReasoningField | undefined
+  const details: Detail[] = []
   let finish: unknown
   let usage: Usage = NO_USAGE
   let model = ''
@@ -54,6 +57,13 @@ export function createChatReader(
       thoughtIn = came
       thought += say('reasoning', text(field(d, came)))
     }
+    const pieces = field(d, 'reasoning_details')
+    if (Array.isArray(pieces))
+      for (const piece of pieces) {
+        addDetail(details, piece)
+        // The same words are in a field, as a rule.
+        if (thoughtIn === undefined) thought += say('reasoning', wordsOf(piece))
+      }
     said += say('text', text(field(d, 'content')))
     refusal += text(field(d, 'refusal'))
     const toolCalls = field(d, 'tool_calls')
@@ -65,7 +75,7 @@ export function createChatReader(
       id ??= field(chunk, 'id')
       model ||= text(field(chunk, 'model'))
       tier = text(field(chunk, 'service_tier')) || tier
-      error ??= isRecord(field(chunk, 'error')) ? chunk : null
+      error ??= errorIn(chunk)
       const counts = field(chunk, 'usage')
       if (isRecord(counts)) usage = usageOf(counts)
       const choices = field(chunk, 'choices')
@@ -81,13 +91,15 @@ export function createChatReader(
       const mapped = STOPS[text(finish)] ?? 'other'
       const stop = mapped === 'end' && calls.length > 0 ? 'tool_calls' : refusal !== '' ? 'refusal' : mapped
       const blocks: Block[] = []
-      if (thought !== '') blocks.push(reasoningBlock(thought))
+      const reasoned = thought !== '' || details.length > 0
+      if (reasoned) blocks.push(reasoningBlock(thought))
       if (said !== '') blocks.push(textBlock(said))
       if (stop === 'refusal')
         blocks.push({ type: 'refusal', text: normaliseText(refusal).text || 'The provider held the answer back.' })
       for (const [i, call] of calls.entries())
         blocks.push(callBlock(call.name, call.args, stop === 'max_tokens' && i === calls.length - 1))
-      const kept = blocks.map((block) => (block.type === 'reasoning' ? JSON.stringify({ field: thoughtIn }) : null))
+      const own = JSON.stringify({ field: thoughtIn, ...(details.length > 0 ? { details } : {}) })
+      const kept = blocks.map((block) => (block.type === 'reasoning' ? own : null))
       return {
         blocks,
         stop,
@@ -95,7 +107,7 @@ export function createChatReader(
         ...billedTier(tier),
         model: model || home.model,
         ...responseId(id),
-        ...(thought === '' ? {} : { replay: { ...home, blocks: kept } }),
+        ...(reasoned ? { replay: { ...home, blocks: kept } } : {}),
       }
     },
   }

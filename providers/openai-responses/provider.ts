@@ -4,7 +4,7 @@
  */
 import type { ResponseCreateParams } from 'openai/resources/responses/responses'
 import type { Provider } from '../../contract/provider-port'
-import { exchange, inOnePiece, type Adapter } from '../exchange'
+import { exchange, type Adapter } from '../exchange'
 import { OPENAI_URL, openaiClient, type OpenAIOptions } from '../openai-client'
 import { classifyResponses } from './errors'
 import { REPLAY_FORMAT, encodeResponse } from './request'
@@ -15,11 +15,11 @@ export function createOpenAIResponses({ apiKey, baseURL = OPENAI_URL, fetch: bas
   const platform = new URL(baseURL).hostname
   const adapter: Adapter<ResponseCreateParams> = {
     encode: (request, raw) => encodeResponse(request, platform, raw),
-    async open(params, watched, signal, timeout) {
+    open(params, watched, signal, timeout) {
       const { responses } = openaiClient({ apiKey, baseURL, fetch: watched })
-      if (params.stream) return responses.create(params, { signal, timeout })
-      return inOnePiece(await responses.create(params, { signal, timeout }).asResponse(), eventsOfResponse)
+      return responses.create(params, { signal, timeout }).asResponse()
     },
+    whole: eventsOfResponse,
     reader: ({ model }, { onDelta }) =>
       createResponsesReader(
         { provider: 'openai-responses', platform, model: model.name, format: REPLAY_FORMAT },

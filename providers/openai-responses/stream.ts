@@ -9,6 +9,7 @@ import { NO_USAGE, billedTier, callBlock, field, reasoningBlock, responseId, tex
 import type { Home } from '../content'
 import type { StreamReader, Whole } from '../exchange'
 import { isRecord } from '../failures'
+import { errorIn } from '../openai-errors'
 
 type Pair = [Block, string | null]
 
@@ -55,6 +56,7 @@ export function createResponsesReader(
 
   return {
     push(event) {
+      error ??= errorIn(event)
       switch (field(event, 'type')) {
         case 'response.created':
         case 'response.in_progress':
@@ -83,8 +85,8 @@ export function createResponsesReader(
           error = { error: field(field(event, 'response'), 'error') ?? {} }
           return
         case 'error':
-          // As the SDK's types have it; as it was recorded, the error is an object of its own, which the SDK throws.
-          error = isRecord(field(event, 'error')) ? event : { error: event }
+          // As the SDK's types have it; as it was recorded, the error is an object of its own.
+          error ??= { error: event }
       }
     },
     whole: () => ended,

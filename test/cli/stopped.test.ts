@@ -1,4 +1,5 @@
 /** Ctrl-C in the middle of an export or an import: no half file, nothing taken, and it says so. */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
@@ -6,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { ANN, openLog, type TestLog } from '../log/support'
 import { exported } from '../bundle/support'
+import { builtArgs } from '../support/built'
 import { until } from '../support/world'
 import { endAll, runCli, startCli, type CliOptions } from './run-cli'
 
@@ -90,4 +92,26 @@ test('an import that is stopped takes nothing, also while it waits for the rest'
   } finally {
     await other.close()
   }
+})
+
+test('a second Ctrl-C, which ends the process at once, leaves no half file either', async () => {
+  const file = path.join(folder, 'twice.jsonl')
+  const [files] = builtArgs('cli/files')
+  const program = `
+    const { writeWhole } = require(${JSON.stringify(files)})
+    async function* bytes() {
+      yield Buffer.from('some')
+      process.stdout.write('begun')
+      setInterval(() => undefined, 1000)
+      await new Promise(() => undefined)
+    }
+    process.on('SIGINT', () => process.exit(130))
+    void writeWhole(${JSON.stringify(file)}, bytes(), new AbortController().signal)
+  `
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  expect((await readdir(folder)).filter((name) => name.endsWith('.part'))).toHaveLength(1)
+  child.kill('SIGINT')
+  expect(await once(child, 'exit')).toEqual([130, null])
+  expect((await readdir(folder)).filter((name) => name.startsWith('twice'))).toEqual([])
 })

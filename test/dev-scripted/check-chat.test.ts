@@ -242,6 +242,18 @@ describe('Chat', () => {
     expect(chatProblem(twin)).toBeNull()
   })
 
+  it('PDF files go to any model at OpenRouter, and to no Qwen template; images to those of DeepSeek that are named so', () => {
+    const pdf = { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' } }
+    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } }
+    const says = (model: string, part: object, compat?: 'openrouter' | 'vllm'): string | undefined =>
+      chatProblem(on(model, {}, [{ role: 'user', content: [{ type: 'text', text: 'x' }, part] }]), { compat })?.message
+    expect(says('qwen/qwen3-235b', pdf)).toBeUndefined()
+    expect(says('qwen3', pdf, 'openrouter')).toBeUndefined()
+    expect(says('qwen3', pdf, 'vllm')).toBe('Unexpected item type in content.')
+    expect(says('deepseek-v4-pro', image)).toMatch(/unknown variant `image_url`, expected `text`$/)
+    expect(says('deepseek-v4-flash-vision-exp', image)).toBeUndefined()
+  })
+
   it('is the server that its address names, or its script', async () => {
     const server = await serve([], { script: { name: 'x', compat: 'vllm', rules: [] } })
     const late = { model: 'm', messages: [hi, system] as never }

@@ -41,6 +41,24 @@ it('refuses what is longer than its context, in the words of each vendor', async
   expect(await failure(openai(server).responses.create(input))).toMatchObject({ ...code, param: 'input' })
 })
 
+it('answers a model that there is not as each vendor does', async () => {
+  const server = await serve([], { script: { name: 'x', models: ['m'], rules: [] } })
+  expect((await openai(server).responses.create({ model: 'm', input: 'x' })).object).toBe('response')
+  const claude = { model: 'claude-x', max_tokens: 20, messages: [user('x')] }
+  expect(await failure(anthropic(server).messages.create(claude))).toMatchObject({
+    status: 404,
+    error: { type: 'error', error: { type: 'not_found_error', message: 'model: claude-x' } },
+  })
+  expect(await failure(openai(server).responses.create({ model: 'gpt-x', input: 'x' }))).toMatchObject({
+    ...{ status: 400, code: 'model_not_found', param: 'model' },
+    message: expect.stringMatching(/The requested model 'gpt-x' does not exist/) as string,
+  })
+  const chat = (model: string) => openai(server).chat.completions.create({ model, messages: [user('x')] })
+  expect(await failure(chat('gpt-5-x'))).toMatchObject({ status: 404, code: 'model_not_found' })
+  expect(await failure(chat('deepseek-x'))).toMatchObject({ status: 400, error: { message: 'Model Not Exist' } })
+  expect(await failure(chat('a/b'))).toMatchObject({ status: 400, error: { message: 'a/b is not a valid model ID' } })
+})
+
 describe('recorded exchanges (test/fixtures/wire)', () => {
   const folder = path.join(__dirname, '..', 'fixtures', 'wire')
   const APIS: Record<string, Api> = { anthropic: 'anthropic', chat: 'openai-chat', responses: 'openai-responses' }

@@ -4,7 +4,8 @@
  */
 import { fold } from '../../activities/session-cache'
 import { parseDefinition } from '../../contract/definition'
-import { parseEvent } from '../../contract/events'
+import { parseEvent, type KnownEvent } from '../../contract/events'
+import type { View } from '../../contract/provider-port'
 import { emptyState, REDUCER_VERSION, type State } from '../../contract/state'
 import { plain } from '../../cli/paint'
 import { createTimeline } from '../../cli/timeline'
@@ -12,6 +13,7 @@ import { toLogEvent } from '../../client/log-events'
 import type { SessionRef } from '../../contract/ids'
 import { buildView } from '../../providers/view'
 import { ANN, openLog, say, type TestLog } from '../log/support'
+import { toAnthropic, toChat, toResponses, type Encoded } from '../providers/support/calls'
 import { counts, DEFINITION, live, stateOf } from './support/lives'
 
 let log: TestLog
@@ -64,6 +66,43 @@ test('with every disposable row gone the next turn goes as it would have', async
   expect(turns[3]).toBe(turns[2])
   expect(await log.client.verify(ref)).toMatchObject({ ok: true })
 })
+
+test.each<[string, (v: View) => Promise<Encoded>]>([
+  ['anthropic', (v) => toAnthropic(v)],
+  ['openai-responses', (v) => toResponses(v)],
+  ['openai-chat', (v) => toChat(v)],
+])(
+  '%s: what it is sent follows from the events alone, and a checkpoint shortens that and not the log',
+  async (_name, encode) => {
+    const known = async (): Promise<KnownEvent[]> => (await log.read(ref)).flatMap((event) => parseEvent(event) ?? [])
+    const sent = async (events: readonly KnownEvent[], saw: number[] = []): Promise<string> =>
+      JSON.stringify((await encode(buildView(events, parseDefinition(DEFINITION), saw))).body)
+    const events = await known()
+    const before = await sent(events)
+    await log.admin('truncate savefile.snapshots, savefile.draft_deltas, savefile.drafts')
+    // From another reading: nothing that was kept beside the first one's events is there.
+    expect(await sent(await known())).toBe(before)
+    const end = events.findLast((event) => event.type === 'turn_finished')
+    const checkpoint = {
+      lo: 1,
+      hi: end?.seq ?? 1,
+      blocks: [{ type: 'text' as const, text: 'short' }],
+      method: 'given' as const,
+    }
+    const made = {
+      seq: events.length + 1,
+      at: 0,
+      actor: 'system',
+      type: 'checkpoint_made',
+      payload: checkpoint,
+    } as KnownEvent
+    const shortened = await sent([...events, made], [made.seq])
+    expect(shortened.length).toBeLessThan(before.length)
+    expect(shortened).toContain('short')
+    const view = buildView([...events, made], parseDefinition(DEFINITION), [made.seq], { raw: true })
+    expect(JSON.stringify((await encode(view)).body)).toBe(before)
+  },
+)
 
 test('a view and a timeline are functions of the events: the same from another reading, and the log is not touched by them', async () => {
   const project = async (): Promise<unknown> => {

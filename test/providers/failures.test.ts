@@ -1,12 +1,13 @@
 /** What a provider says when it does not answer: its class, whether and when to try again, and words that are safe to keep. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import type { ProviderName } from '../../contract/definition'
 import { SavefileError } from '../../contract/errors'
 import { createAnthropic } from '../../providers/anthropic/provider'
 import { retryAfterMs, safeMessage } from '../../providers/failures'
 import { createOpenAIChat } from '../../providers/openai-chat/provider'
-import { anthropicAt, chatAt, context, KEY, noBlob, spec, user, view } from './support/calls'
-import { recorded } from './support/recorded'
+import { AT, anthropicAt, chatAt, context, KEY, noBlob, spec, user, view } from './support/calls'
+import { recorded, type Json } from './support/recorded'
 import { json, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'
 
 let server: WireServer
@@ -16,15 +17,14 @@ beforeEach(async () => {
 afterEach(() => server.close())
 
 const anthropicSays = (type: string, message: string): object => ({ type: 'error', error: { type, message } })
-const openaiSays = (code: string | null, message: string, type = 'invalid_request_error'): object => ({
+const openaiSays = (code: string | null, message: string, type = 'invalid_request_error'): Json => ({
   error: { code, message, type, param: null },
 })
 
-function call(provider: 'anthropic' | 'openai-chat', reply: Reply) {
+function call(provider: ProviderName, reply: Reply) {
   server.replies.splice(0, 9, reply)
-  const at = provider === 'anthropic' ? anthropicAt(server) : chatAt(server)
   const model = spec(provider, provider === 'anthropic' ? 'claude-haiku-4-5' : 'gpt-4o')
-  return at.call({ model, view: view(user(1, 'hi')), blob: noBlob }, context())
+  return AT[provider](server).call({ model, view: view(user(1, 'hi')), blob: noBlob }, context())
 }
 
 test.each([
@@ -47,7 +47,6 @@ test.each([
   [401, 'authentication_error', 'invalid x-api-key', 'auth', false],
   [403, 'permission_error', 'no', 'auth', false],
   [402, 'billing_error', 'pay', 'budget', false],
-  [404, 'not_found_error', 'model: claude-x', 'refused_request', false],
 ])('Anthropic %i %s (%s) is %s', async (status, type, message, what, retryable) => {
   expect(await call('anthropic', json(status, anthropicSays(type, message)))).toMatchObject({
     ok: false,
@@ -70,7 +69,6 @@ test.each([
   [422, null, 'unprocessable', 'refused_request', false],
   [401, 'invalid_api_key', 'Incorrect API key provided.', 'auth', false],
   [403, null, 'Country not supported', 'auth', false],
-  [404, 'model_not_found', 'The model does not exist', 'refused_request', false],
 ])('Chat %i %s (%s) is %s', async (status, code, message, what, retryable) => {
   expect(await call('openai-chat', json(status, openaiSays(code, message)))).toMatchObject({
     ok: false,
@@ -81,7 +79,34 @@ test.each([
   })
 })
 
-test.each(['anthropic/error-400-effort', 'anthropic/error-404-model'])('the recorded refusal %s', async (name) => {
+test.each<[ProviderName, number, Json | string]>([
+  ['anthropic', 404, 'anthropic/error-404-model'],
+  ['openai-chat', 404, 'chat/error-404-model'],
+  ['openai-responses', 400, openaiSays('model_not_found', "The requested model 'x' does not exist.")],
+  ['openai-chat', 400, openaiSays('invalid_request_error', 'Model Not Exist')],
+  ['openai-chat', 400, { error: { message: 'x/y is not a valid model ID', code: 400 } }],
+  ['openai-chat', 404, openaiSays(null, 'model "x" not found, try pulling it first')],
+  ['openai-chat', 404, { error: { message: 'The model `x` does not exist.', type: 'NotFoundError', code: 404 } }],
+])(
+  '%s %i: a model that there is not is final, and what to do is said behind the vendor’s words',
+  async (api, status, said) => {
+    const body = typeof said === 'string' ? recorded(said).response.body : said
+    const result = await call(api, json(status, body ?? {}))
+    expect(result).toMatchObject({ ok: false, class: 'refused_request', retryable: false, status })
+    const { message } = (body as { error: { message: string } }).error
+    const [words, advice] = result.ok ? [] : result.message.split('\n')
+    expect(words).toBe(message)
+    expect(advice).toMatch(/^There is no model .+ at .+: look at its name, or .*savefile migrate/)
+  },
+)
+
+test('what is not found elsewhere is no missing model', async () => {
+  const message = "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false."
+  const result = await call('openai-responses', json(404, openaiSays(null, message)))
+  expect(result).toMatchObject({ ok: false, class: 'refused_request', message })
+})
+
+test.each(['anthropic/error-400-effort'])('the recorded refusal %s', async (name) => {
   const { response } = recorded(name)
   const result = await call('anthropic', json(response.status, response.body))
   const message = (response.body?.['error'] as { message: string }).message

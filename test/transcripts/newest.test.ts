@@ -2,6 +2,10 @@
  * What the clients of today write that older ones did not: Claude Code 2.1.197 and Codex 0.169, as they wrote it against the scripted server
  * (test/clients), without their own instructions and lists.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { transcriptsAt } from '../../cli/transcript-files'
 import type { TranscriptFile } from '../../client/transcripts'
 import { buildView } from '../../providers/view'
 import { eventsOf, known, openDesk, type Desk } from './support'
@@ -210,4 +214,99 @@ test('as Codex: what an interrupt kept of an answer is there for the client', as
   ])
   const back = await desk.client.importTranscript(file(...out), { session: 'stopped-3' })
   expect(await shownOf(back.session)).toEqual(await shownOf(cut.session))
+})
+
+const CHILD = '01a213c7-aaaa-7000-8000-000000000001'
+const childMeta = (id: string, parent: string): Json =>
+  codexLine('session_meta', {
+    id,
+    session_id: parent,
+    parent_thread_id: parent,
+    cwd: '/work',
+    cli_version: '0.169.0',
+    thread_source: 'subagent',
+    model_provider: 'openai',
+    source: { subagent: { thread_spawn: { parent_thread_id: parent, depth: 1, agent_nickname: 'Boole' } } },
+  })
+const spawn = (call: string, ...said: Json[]): Json[] => [
+  codexLine('response_item', {
+    type: 'function_call',
+    name: 'spawn_agent',
+    arguments: '{"message":"look"}',
+    call_id: call,
+  }),
+  ...said,
+]
+const output = (call: string, text: string): Json =>
+  codexLine('response_item', { type: 'function_call_output', call_id: call, output: text })
+
+test.each<[string, Json[]]>([
+  ['its output', spawn('c1', output('c1', JSON.stringify({ agent_id: CHILD, nickname: 'Boole' })))],
+  [
+    'an event beside it',
+    spawn(
+      'c1',
+      codexLine('event_msg', { type: 'collab_agent_spawn_end', call_id: 'c1', new_thread_id: CHILD }),
+      output('c1', '{"task_name":"/root/look"}'),
+    ),
+  ],
+  [
+    'an item of the client',
+    spawn(
+      'c1',
+      output('c1', '{"task_name":"/root/look"}'),
+      codexLine('event_msg', {
+        type: 'item_completed',
+        item: { type: 'CollabAgentToolCall', id: 'c1', receiver_thread_ids: [CHILD] },
+      }),
+    ),
+  ],
+])('Codex: a sub-agent is a child of the call that started it, named by %s', async (what, called) => {
+  const turn = codexLine('turn_context', { cwd: '/work', model: 'gpt-5.5' })
+  const parent = file(
+    meta,
+    turn,
+    codexLine('response_item', spoken('user', 'hello')),
+    ...called,
+    codexLine('response_item', spoken('assistant', 'it looks')),
+  )
+  const child = {
+    ...file(
+      childMeta(CHILD, '01a213c7-0150-78a2-b8c9-6a96cec92b4a'),
+      turn,
+      codexLine('response_item', spoken('user', 'look')),
+      codexLine('response_item', spoken('assistant', 'looked')),
+    ),
+    name: 'rollout-child.jsonl',
+  }
+  const session = `parent-${what.replaceAll(' ', '-')}`
+  const stranger = { ...file(childMeta('other', 'somebody else')), name: 'rollout-stranger.jsonl' }
+  const imported = await desk.client.importTranscript(parent, { session, others: [stranger, child] })
+  expect(imported.children).toHaveLength(1)
+  expect(imported.notes.map(({ kind }) => kind)).not.toContain('stray_sub_agent')
+  const [name = ''] = imported.children
+  expect(await shownOf(name)).toEqual(['look', 'looked'])
+  const started = known(await eventsOf(desk, session)).find(({ type }) => type === 'child_started')
+  expect(started?.payload).toMatchObject({ child: name })
+})
+
+test('of a folder, rollouts of sub-agents come with the session that started them, and alone as their own', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'savefile-rollouts-'))
+  const write = (name: string, first: Json): Promise<void> =>
+    writeFile(path.join(folder, `rollout-${name}.jsonl`), file(first).bytes)
+  await write('1-main', codexLine('session_meta', { id: 'main' }))
+  await write('2-child', childMeta('child', 'main'))
+  await write('3-grandchild', childMeta('grandchild', 'child'))
+  await write('4-of-another', childMeta('x', 'not here'))
+  const found = async (target: string): Promise<string[][]> => {
+    const all: string[][] = []
+    for await (const { file: main, others } of transcriptsAt(target))
+      all.push([main, ...others].map(({ name }) => name))
+    return all
+  }
+  const family = ['rollout-1-main.jsonl', 'rollout-2-child.jsonl', 'rollout-3-grandchild.jsonl']
+  expect(await found(folder)).toEqual([family, ['rollout-4-of-another.jsonl']])
+  expect(await found(path.join(folder, 'rollout-1-main.jsonl'))).toEqual([family])
+  expect(await found(path.join(folder, 'rollout-2-child.jsonl'))).toEqual([family.slice(1)])
+  await rm(folder, { recursive: true })
 })

@@ -28,7 +28,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   system: ['role', 'content'],
   developer: ['role', 'content'],
   user: ['role', 'content'],
-  assistant: ['role', 'content', 'tool_calls', 'reasoning_content', 'reasoning'],
+  assistant: ['role', 'content', 'tool_calls', 'reasoning_content', 'reasoning', 'reasoning_details'],
   tool: ['role', 'content', 'tool_call_id'],
 }
 
