@@ -1,10 +1,5 @@
 /** The client with its real parts: Postgres for the log, a lazy connection to Temporal for the nudge. */
-import {
-  Client as TemporalClient,
-  Connection,
-  defaultGrpcRetryOptions,
-  makeGrpcRetryInterceptor,
-} from '@temporalio/client'
+import type { Client as TemporalClient } from '@temporalio/client'
 import type { ProviderName } from '../contract/definition'
 import { SavefileError } from '../contract/errors'
 import { DEFAULT_SPACE, nameProblem } from '../contract/ids'
@@ -20,7 +15,6 @@ import { createVault } from '../log/vault'
 import { createEncoder } from '../providers/encode'
 import { findAddresses, type TemporalSettings } from './addresses'
 import { createClient } from './client'
-import { nudge } from './nudge'
 import type { Client } from './types'
 
 export interface ConnectOptions {
@@ -48,23 +42,6 @@ export interface ConnectOptions {
 }
 
 const PRINCIPAL = /^[\x21-\x7e]{1,200}$/
-/** A Temporal that is away is noticed within half a second, and found again within five. */
-const RETRY = { maxAttempts: 3 }
-const MAX_RECONNECT_MS = 5_000
-
-/** A connection that is opened by its first use, so that being away is no reason not to start. */
-export function lazyTemporal(settings: TemporalSettings): TemporalClient {
-  const { address, namespace = 'default', apiKey, tls, metadata } = settings
-  const connection = Connection.lazy({
-    address,
-    interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions(RETRY))],
-    channelArgs: { 'grpc.max_reconnect_backoff_ms': MAX_RECONNECT_MS },
-    ...(apiKey ? { apiKey } : {}),
-    ...(tls === undefined ? {} : { tls }),
-    ...(metadata ? { metadata } : {}),
-  })
-  return new TemporalClient({ connection, namespace })
-}
 
 /**
  * A client of the sessions of one space. Postgres is asked at once whether it is ours; Temporal only when there is something to tell.
@@ -101,11 +78,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     listen: listen && token === undefined,
     byToken: token !== undefined,
   })
-  const temporal = lazyTemporal(addresses.temporal)
   const { taskQueue } = addresses.temporal
+  // Temporal's SDK takes longer to load than all else together: whoever only reads goes without it.
+  let temporal: Promise<TemporalClient> | undefined
+  const openTemporal = async (): Promise<TemporalClient> =>
+    (await import('./temporal.js')).lazyTemporal(addresses.temporal)
   return createClient({
     log,
-    nudge: (ref) => nudge(temporal, ref, { taskQueue }),
+    nudge: async (ref) => {
+      const { nudge } = await import('./nudge.js')
+      return nudge(await (temporal ??= openTemporal()), ref, { taskQueue })
+    },
     encoder: createEncoder(platformsOf(process.env)),
     space: who.space,
     encrypted,
@@ -113,7 +96,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     ...(options.tools ? { tools: options.tools } : {}),
     async disconnect() {
       await log.close()
-      await temporal.connection.close()
+      await (await temporal)?.connection.close()
     },
   })
 }

@@ -1,7 +1,7 @@
 /** The checks of `savefile doctor`. */
 import type { Client as TemporalClient } from '@temporalio/client'
 import { findAddresses, type Addresses } from '../../client/addresses'
-import { lazyTemporal } from '../../client/connect'
+import { lazyTemporal } from '../../client/temporal'
 import { DEFAULT_TASK_QUEUE } from '../../contract/activities'
 import { SavefileError, errorCode } from '../../contract/errors'
 import { findPrograms } from '../../dev/postgres-binaries'

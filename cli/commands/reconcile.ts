@@ -18,7 +18,7 @@ export function addReconcile(program: Command, cli: Cli): void {
     .action(async () => {
       const { out } = cli
       const { databaseUrl, temporal: settings } = findAddresses({}, cli.env, cli.folder)
-      const { lazyTemporal } = await import('../../client/connect.js')
+      const { lazyTemporal } = await import('../../client/temporal.js')
       const { nudge } = await import('../../client/nudge.js')
       const { reconcileOnce } = await import('../../activities/reconcile.js')
       const { createDueLog } = await import('../../log/due.js')

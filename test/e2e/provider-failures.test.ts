@@ -50,6 +50,7 @@ beforeAll(async () => {
     world.client.ask(of(provider, name), `${name} ${provider}`)
   const [limited, ...others] = cases
   const first = limited && ask(limited)
+  await until('the call', () => world.model.requests.length > 0)
   await withTemporal(world, (temporal) =>
     until('the pause that the vendor asked for', async () => {
       const { raw } = await temporal.workflow.getHandle(of('anthropic', 'rate limit')).describe()
