@@ -6,7 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { errorCode } from '../../contract/errors'
 import { PROFILES } from '../../contract/timing'
-import { createWorld, ofType, readAll, until, type World } from '../support/world'
+import { createWorld, ofType, readAll, RECONCILE_OFTEN, until, type World } from '../support/world'
 import { holdSeq, sayUnheard } from './support/gate'
 import { ownPostgres, type OwnPostgres } from './support/servers'
 import { withTemporal } from './support/temporal'
@@ -69,7 +69,7 @@ beforeAll(async () => {
     string,
     string,
   ]
-  await world.startWorker({ SAVEFILE_PROFILE_JSON: JSON.stringify({ backoffMs }) })
+  await world.startWorker({ ...RECONCILE_OFTEN, SAVEFILE_PROFILE_JSON: JSON.stringify({ backoffMs }) })
 
   await world.client.send(tool, 'TOOL')
   await until('the tool to run', async () => (await file('effects.txt')) !== '')

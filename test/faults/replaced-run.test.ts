@@ -6,7 +6,7 @@ import { writeFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { bundleWorkflowCode } from '@temporalio/worker'
-import { createWorld, until, type World } from '../support/world'
+import { createWorld, RECONCILE_OFTEN, until, type World } from '../support/world'
 import { ask, draftState, makeDue } from './support/gate'
 import { runOf, withTemporal } from './support/temporal'
 
@@ -46,7 +46,10 @@ afterAll(async () => {
 
 test('a run that fails for non-determinism is terminated, another finishes the turn', async () => {
   const { session } = await world.client.create({ definition: world.definition() })
-  const other = await world.startWorker({ SAVEFILE_WORKFLOW_BUNDLE: path.join(folder, 'bundle.js') })
+  const other = await world.startWorker({
+    ...RECONCILE_OFTEN,
+    SAVEFILE_WORKFLOW_BUNDLE: path.join(folder, 'bundle.js'),
+  })
   await world.client.send(session, 'hello')
   await until('its answer', async () => (await draftState(world.db.adminUrl, session, 'model@2')) === 'finished')
   await other.kill('SIGKILL')

@@ -9,7 +9,7 @@ import { nudge } from '../../client/nudge'
 import { createDueLog } from '../../log/due'
 import { createPool } from '../../log/pool'
 import { terminateStuck } from '../../workers/control'
-import { createWorld, ofType, readAll, until, type WorkerProcess, type World } from '../support/world'
+import { createWorld, ofType, readAll, RECONCILE_OFTEN, until, type WorkerProcess, type World } from '../support/world'
 import { draftState, holdSeq, makeDue, sayUnheard } from './support/gate'
 import { ownTemporal, type OwnTemporal } from './support/servers'
 import { withTemporal } from './support/temporal'
@@ -115,7 +115,7 @@ test('the unsafe tool that ran when Temporal died: unknown, not run again', asyn
 test('Temporal is lost under a living worker: its tool goes on, its result counts, the schedule is made again and finishes the turn', async () => {
   await writeFile(path.join(folder, 'effects.txt'), '')
   await second.kill('SIGTERM')
-  await world.startWorker()
+  await world.startWorker(RECONCILE_OFTEN)
   const at = (await world.client.send(tool, 'TOOL again')).seq
   await until('the tool to run', async () => (await readFile(path.join(folder, 'effects.txt'), 'utf8')) !== '')
   await temporal.kill()

@@ -27,6 +27,12 @@ import { scheduleId } from '../../workers/control'
 /** How long a fact may take on a loaded machine before a test gives up on it. */
 export const PATIENCE_MS = 45_000
 
+/**
+ * For `startWorker`, where it is the reconciler that goes on. Of the first worker, who makes the schedule. Elsewhere it looks seldom: a look
+ * costs Temporal and the worker a tenth of a second each time, and would hide that a nudge was lost.
+ */
+export const RECONCILE_OFTEN = { SAVEFILE_RECONCILE_MS: '1000' }
+
 export interface WorkerProcess {
   readonly child: ChildProcess
   /** What it said so far. */
@@ -104,7 +110,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         SAVEFILE_DATABASE_URL: databaseUrl,
         SAVEFILE_TASK_QUEUE: taskQueue,
         SAVEFILE_PROFILE: 'fast',
-        SAVEFILE_RECONCILE_MS: '1000',
+        SAVEFILE_RECONCILE_MS: '15000',
         SAVEFILE_WORKFLOW_BUNDLE: process.env['SAVEFILE_TEST_WORKFLOW_BUNDLE'] ?? '',
         TEMPORAL_ADDRESS: temporalAddress,
         ANTHROPIC_API_KEY: 'scripted',
