@@ -62,7 +62,8 @@ describe('send', () => {
     const began = Date.now()
     const sent = await client.send(session, 'hello')
     expect(sent).toMatchObject({ session, seq: 2, duplicate: false, nudged: false })
-    expect(Date.now() - began).toBeLessThan(2_500)
+    // Two seconds, and what a loaded machine adds: not the minute that an unbounded call waits.
+    expect(Date.now() - began).toBeLessThan(15_000)
     expect((await client.tail(session, 1))[0]).toMatchObject({
       actor: 'user:jan',
       payload: { blocks: [{ type: 'text', text: 'hello' }] },

@@ -7,8 +7,8 @@ const seed = Number(process.env.SAVEFILE_SEED ?? Math.floor(Date.now() / 86_400_
 
 describe('random walks with many faults hold', () => {
   it.each(Object.entries(WIDE))(`%s (seed ${seed})`, (_name, scope) => {
-    const { found, walks } = walk(makeModel(scope), { seconds: 30, seed, walks: 200 })
+    const { found, walks } = walk(makeModel(scope), { seconds: Infinity, seed, walks: 200 })
     expect(found.map((f) => [`seed ${seed}`, f.what, ...f.names, ...logText(f.world)].join('\n'))).toEqual([])
-    expect(walks).toBeGreaterThan(20)
+    expect(walks).toBe(200)
   })
 })

@@ -148,8 +148,9 @@ describe('search_files', () => {
     clearInterval(timer)
     expect(outcome).toBe('ok')
     expect(text).toMatch(/the pattern took too long \(first in a\.txt\)/)
-    expect(Date.now() - began).toBeLessThan(5_000)
-    expect(ticks).toBeGreaterThan(20)
+    // It would take days; held, this process would have seen one tick or none.
+    expect(Date.now() - began).toBeLessThan(30_000)
+    expect(ticks).toBeGreaterThan(3)
   })
 
   it('is bounded in hits and in the length of a line, and says what it did not look at', async () => {
