@@ -7,6 +7,7 @@ import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/po
 import { externalise, prepare, type WriteBlob } from './content'
 import { gather } from './gather'
 import { queryRow, query } from './pool'
+import { fieldsOf, preparedValue } from './prepared'
 import type { Sealer, Vault } from './vault'
 
 interface Row {
@@ -90,11 +91,33 @@ interface Call {
 
 export type AppendEvents = (ref: SessionRef, what: Append, evidence: readonly Evidence[]) => Promise<Appended>
 
+/** An event that comes alone and brings its payload, as most do: without the arrays. */
+async function appendOneOf(pool: Pool, { ref, what: { epoch, head, outlook }, columns }: Call): Promise<Appended> {
+  const { types, vs, subjects, tools, payloads } = columns
+  const row = await preparedValue(pool, 'select savefile.append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)', [
+    ref.space,
+    ref.session,
+    epoch,
+    head,
+    types[0],
+    vs[0],
+    subjects[0],
+    tools[0],
+    payloads[0],
+    outlook.state,
+    outlook.dueAt,
+  ])
+  const [status, headNow, seq] = fieldsOf(row)
+  return appendedOf({ status: status as Row['status'], head: Number(headNow), seqs: [Number(seq?.slice(1, -1))] })
+}
+
 /** `seqs`: of the events, then of the evidence, each as it is stored, also where it was there before. */
 export function createAppend(pool: Pool, vault: Vault): AppendEvents {
   const appendOne = gather<Call, Appended>({
     bytes: ({ columns }) => columns.payloads.reduce((sum, payload) => sum + (payload?.length ?? 0), 0),
-    async one({ ref, what, columns }) {
+    async one(call) {
+      const { ref, what, columns } = call
+      if (columns.types.length === 1 && columns.drafts[0] === null) return appendOneOf(pool, call)
       const row = await queryRow<Row & Record<string, unknown>>(
         pool,
         'select * from savefile.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',

@@ -10,6 +10,7 @@ import { externalise, prepare, type WriteBlob } from './content'
 import type { Definitions } from './definitions'
 import { gather } from './gather'
 import { query, queryRow } from './pool'
+import { fieldsOf, preparedValue } from './prepared'
 import { refuseQueues } from './sessions'
 import { eventSlot, type Sealer, type Vault } from './vault'
 
@@ -96,12 +97,17 @@ export type AppendInput = (
 
 /** `alone`: one at a time, as a token has it, whose function checks what it may in one session. */
 export function createAppendInput(pool: Pool, { alone }: { alone: boolean }): AppendInput {
-  const one = (values: Values): Promise<Row> =>
-    queryRow<Row & Record<string, unknown>>(
-      pool,
-      'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)',
-      values,
-    )
+  const one = async (values: Values): Promise<Row> => {
+    const text = 'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)'
+    // A token's statement is one of several of its transaction.
+    if (alone) return queryRow<Row & Record<string, unknown>>(pool, text, values)
+    const [status, seq, head] = fieldsOf(await preparedValue(pool, text.replace('* from ', ''), values))
+    return {
+      status: status as Row['status'],
+      seq: seq === null ? null : Number(seq),
+      head: head === null ? null : Number(head),
+    }
+  }
   const together = gather<Values, Row>({
     one,
     bytes: ([, , , , , , , payload]) => payload.length,

@@ -1,6 +1,6 @@
 /**
- * Connections to Postgres, and what their failures are called. Statements are never named and nothing is kept in a connection, so that
- * PgBouncer in transaction mode works; only following (listen.ts) needs a connection of its own.
+ * Connections to Postgres, and what their failures are called. Nothing is kept in a connection, so that PgBouncer in transaction mode works
+ * (prepared.ts names statements, and does without where that fails); only following (listen.ts) needs a connection of its own.
  */
 import { Pool, types, type QueryResultRow } from 'pg'
 import { SavefileError, errorCode } from '../contract/errors'

@@ -283,15 +283,12 @@ table savefile.sessions, owner savefile_owner (fillfactor=60)
   compacted_from text
   kid text
   erased boolean not null default false
-  constraint sessions_custody CHECK ((custody = ANY (ARRAY['live'::text, 'inert'::text, 'stub'::text, 'arriving'::text])))
   constraint sessions_pkey PRIMARY KEY (space_id, session_id)
-  constraint sessions_state CHECK ((state = ANY (ARRAY['idle'::text, 'running'::text, 'waiting_approval'::text, 'waiting_result'::text, 'newer_worker'::text, 'locked'::text])))
   CREATE INDEX sessions_children ON savefile.sessions USING btree (space_id, parent_id) WHERE (parent_id IS NOT NULL)
   CREATE INDEX sessions_compactions ON savefile.sessions USING btree (space_id, compacted_from) WHERE (compacted_from IS NOT NULL)
   CREATE INDEX sessions_due ON savefile.sessions USING btree (due_at) WHERE (due_at IS NOT NULL)
-  CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC)
+  CREATE INDEX sessions_listed ON savefile.sessions USING btree (space_id, updated_at DESC, session_id DESC) WHERE (created_at >= 0)
   CREATE INDEX sessions_to_sweep ON savefile.sessions USING btree (space_id, session_id) WHERE (sweep_to IS NOT NULL)
-  CREATE TRIGGER custody BEFORE UPDATE ON savefile.sessions FOR EACH ROW EXECUTE FUNCTION savefile.refuse_to_extend() -- enabled: A
   CREATE TRIGGER reach_fork AFTER INSERT ON savefile.sessions FOR EACH ROW WHEN ((new.parent_id IS NOT NULL)) EXECUTE FUNCTION savefile.reach_fork() -- enabled: O
   row level security
   policy by_token permissive for r to savefile_member, savefile_reader using ((space_id = ( SELECT savefile.token_space() AS token_space)) AND (( SELECT savefile.token_owns() AS token_owns) OR (((( SELECT savefile.token_reach() AS token_reach) ->> session_id))::bigint = '9223372036854775807'::bigint)))
@@ -346,12 +343,12 @@ CREATE OR REPLACE FUNCTION savefile.add_event(p_space text, p_session text, p_se
 AS $function$
 declare
   h bytea;
-  sealed text;
-  own text;
+  sealed text; own text; held text;
 begin
   if substring(p_payload from 1 for 7) = 'sealed:'::bytea then sealed := savefile.sealed_kid(p_payload); end if;
   if p_type not in ('session_created', 'forked') then
-    select x.kid into own from savefile.sessions x where x.space_id = p_space and x.session_id = p_session;
+    select x.kid, x.custody into own, held from savefile.sessions x where x.space_id = p_space and x.session_id = p_session;
+    if held in ('inert', 'stub') and p_type <> 'custody_taken' then perform savefile.refuse_to_extend(p_session, held); end if;
     if sealed is distinct from own and (sealed is not null or p_type not in ('granted', 'revoked', 'custody_taken', 'session_closed', 'key_destroyed')) then
       perform savefile.refuse_clear(p_session);
     end if;
@@ -407,85 +404,65 @@ CREATE OR REPLACE FUNCTION savefile.append(p_space text, p_session text, p_epoch
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
 declare
-  s savefile.sessions;
-  d savefile.drafts;
-  k text; h bytea; stored bigint; body bytea; version integer; actor text; answer_of text;
-  now_at bigint; event_at bigint; finished bigint; answered bigint; due bigint := p_due; n integer := coalesce(array_length(p_types, 1), 0);
-  many boolean := n > 8;
-  -- Of many: the keys of all and the seqs of those that the log has; then the columns of those that it has not.
-  ks text[]; known bigint[];
-  types text[] := '{}'; versions integer[] := '{}'; actors text[] := '{}'; keys text[] := '{}'; bodies bytea[] := '{}'; prevs bytea[] := '{}'; hashes bytea[] := '{}';
+  n integer := coalesce(array_length(p_types, 1), 0);
+  -- Of the first event: it is looked up with the row's lock, as of the begin of the statement. Where the head is the expected one, that is right.
+  k text := savefile.structural_key(p_types[1], case when p_types[1] = 'result_arrived_late' then p_subjects[1] || ':' || p_drafts[1] else p_subjects[1] end);
+  s_epoch bigint; s_closed boolean; s_custody text; s_kid text; s_forked boolean; s_state text; s_due bigint; s_head_at bigint;
+  h bytea; prev bytea; stored bigint; body bytea; version integer; who text; sealed text; answer_of text;
+  now_at bigint; event_at bigint; finished bigint; answered bigint; due bigint := p_due; moved boolean := false;
 begin
-  select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
-  if not found then status := 'session_not_found'; return; end if;
-  head := s.head;
-  if s.closed then status := 'closed'; return; end if;
-  if s.epoch <> p_epoch then status := 'stale_epoch'; return; end if;
-  if s.head <> p_head then status := 'head_moved'; return; end if;
+  if n > 8 then
+    select a.head into head from savefile.append_all(array[p_space], array[p_session], array[p_epoch], array[p_head], array[n], array[p_state], array[p_due],
+      p_types, p_vs, p_subjects, p_tools, p_payloads, p_drafts) a;
+    if found then
+      status := 'appended';
+      seqs := array(select generate_series(p_head + 1, append.head));
+      return;
+    end if;
+  end if;
+  select x.head, x.head_hash, x.head_at, x.epoch, x.closed, x.custody, x.kid, x.fork_seq is not null, x.state, x.due_at, x.finished_seq, x.answer_seq,
+      (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = k)
+    into head, h, s_head_at, s_epoch, s_closed, s_custody, s_kid, s_forked, s_state, s_due, finished, answered, stored
+  from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
+  if head is null then status := 'session_not_found'; return; end if;
+  if s_closed then status := 'closed'; return; end if;
+  if s_epoch <> p_epoch then status := 'stale_epoch'; return; end if;
+  if head <> p_head then status := 'head_moved'; return; end if;
+  if s_custody in ('inert', 'stub') and n > 0 then perform savefile.refuse_to_extend(p_session, s_custody); end if;
+  if p_state <> 'running' then perform savefile.check_state(p_state); end if;
 
   now_at := savefile.now_us();
-  event_at := greatest(now_at, s.head_at);
-  h := s.head_hash;
-  finished := s.finished_seq;
-  answered := s.answer_seq;
-  seqs := '{}';
-  if many then
-    select array_agg(w.key order by w.i), array_agg(w.seq order by w.i) into ks, known from (
-      select u.i, u.key, case
-        when u.type in ('approval_requested', 'tool_started', 'tool_finished') then (
-          select e.seq
-          from savefile.lineage l
-          join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key = u.key and e.seq + 0 between l.lo and l.hi
-          where l.space_id = p_space and l.session_id = p_session
-          limit 1)
-        else (select e.seq from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = u.key) end as seq
-      from (
-        select v.i, v.type, savefile.structural_key(v.type, case when v.type = 'result_arrived_late' then v.subject || ':' || v.draft else v.subject end) as key
-        from unnest(p_types, p_subjects, p_drafts) with ordinality v (type, subject, draft, i) offset 0) u) w;
-  end if;
+  event_at := greatest(now_at, s_head_at);
   for i in 1 .. n loop
-    if many then
-      k := ks[i];
-      stored := coalesce(known[i], s.head + array_position(keys, k));
-    else
+    if i > 1 then
       k := savefile.structural_key(p_types[i], case when p_types[i] = 'result_arrived_late' then p_subjects[i] || ':' || p_drafts[i] else p_subjects[i] end);
-      if p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
-        stored := savefile.lineage_seq(p_space, p_session, k);
-      else
-        stored := savefile.own_seq(p_space, p_session, k);
-      end if;
+      stored := savefile.own_seq(p_space, p_session, k);
     end if;
     if k is null or p_types[i] in ('session_created', 'forked') then
       raise exception 'savefile: an executor does not append %', p_types[i];
+    end if;
+    if s_forked and stored is null and p_types[i] in ('approval_requested', 'tool_started', 'tool_finished') then
+      stored := savefile.lineage_seq(p_space, p_session, k);
     end if;
     if stored is null then
       body := convert_to(p_payloads[i], 'UTF8');
       version := p_vs[i];
       if body is null then
-        select * into d from savefile.drafts x where x.space_id = p_space and x.session_id = p_session and x.step = p_drafts[i];
-        if d.state is distinct from 'finished' or d.type <> p_types[i] then
-          raise exception 'savefile: no finished draft % of type %', p_drafts[i], p_types[i];
-        end if;
-        body := d.payload;
-        version := d.v;
+        select x.payload, x.v into body, version from savefile.drafts x
+        where x.space_id = p_space and x.session_id = p_session and x.step = p_drafts[i] and x.state = 'finished' and x.type = p_types[i];
+        if not found then raise exception 'savefile: no finished draft % of type %', p_drafts[i], p_types[i]; end if;
       end if;
-      head := head + 1;
-      stored := head;
-      actor := case when p_types[i] in ('model_answered', 'model_failed') then 'agent'
+      who := case when p_types[i] in ('model_answered', 'model_failed') then 'agent'
         when p_types[i] in ('tool_finished', 'result_arrived_late') then 'tool:' || p_tools[i] else 'system' end;
-      if many then
-        if s.kid is distinct from savefile.sealed_kid(body) then perform savefile.refuse_clear(p_session); end if;
-        prevs := prevs || h;
-        h := savefile.event_hash(h, p_session, head, p_types[i], version, event_at, actor, k, s.kid, body);
-        hashes := hashes || h;
-        types := types || p_types[i];
-        versions := versions || version;
-        actors := actors || actor;
-        keys := keys || k;
-        bodies := bodies || body;
-      else
-        h := savefile.add_event(p_space, p_session, head, h, event_at, p_types[i], version, actor, k, body);
-      end if;
+      sealed := case when substring(body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(body) end;
+      if sealed is distinct from s_kid and (sealed is not null or p_types[i] <> 'session_closed') then perform savefile.refuse_clear(p_session); end if;
+      head := head + 1;
+      moved := true;
+      stored := head;
+      prev := h;
+      h := savefile.event_hash(prev, p_session, head, p_types[i], version, event_at, who, k, sealed, body);
+      insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+      values (p_space, p_session, append.head, p_types[i], version, event_at, who, k, sealed, body, prev, h);
       if p_types[i] = 'turn_finished' then finished := head; end if;
       if p_types[i] in ('model_answered', 'model_failed') then
         answered := head;
@@ -498,30 +475,131 @@ begin
     seqs := seqs || stored;
   end loop;
 
-  if many and head > s.head then
-    insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
-    select p_space, p_session, s.head + u.i, u.type, u.v, event_at, u.actor, u.key, s.kid, u.payload, u.prev_hash, u.hash
-    from unnest(types, versions, actors, keys, bodies, prevs, hashes) with ordinality u (type, v, actor, key, payload, prev_hash, hash, i);
-  end if;
   -- Live text stays until the next answer of its session, so that who reads it sees its end.
   if answer_of is not null then
     delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session and x.step <> answer_of;
   end if;
 
   -- While a run goes on, due_at is its alarm: it is moved only once it rang, since every move costs the row's place in two indexes.
-  if p_state = 'running' and s.state = 'running' and s.due_at between now_at and p_due then due := s.due_at; end if;
+  if p_state = 'running' and s_state = 'running' and s_due between now_at and p_due then due := s_due; end if;
   -- Evidence that came after the executor's look is work that it does not know of.
   if due is null and exists (select from savefile.evidence x where x.space_id = p_space and x.session_id = p_session) then due := now_at; end if;
   update savefile.sessions x set
     state = p_state, due_at = due, owner_seen_at = now_at, head = append.head, head_hash = h,
-    head_at = case when append.head > s.head then event_at else s.head_at end,
-    updated_at = case when due is distinct from s.due_at then event_at else s.updated_at end,
-    stalls = case when append.head > s.head then 0 else s.stalls end,
+    head_at = case when moved then event_at else s_head_at end,
+    updated_at = case when due is distinct from s_due then event_at else x.updated_at end,
+    stalls = case when moved then 0 else x.stalls end,
     finished_seq = finished, answer_seq = answered
   where x.space_id = p_space and x.session_id = p_session;
+  seqs := coalesce(seqs, '{}');
   status := 'appended';
 end $function$
 -- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.append_all(p_spaces text[], p_sessions text[], p_epochs bigint[], p_heads bigint[], p_counts integer[], p_states text[], p_dues bigint[], p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[])
+ RETURNS TABLE(n integer, head bigint)
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  now_at bigint := savefile.now_us();
+begin
+  if cardinality(p_types) = cardinality(p_spaces) and p_counts = array_fill(1, array[cardinality(p_spaces)]) then
+    return query
+      with held as materialized (
+        select c.i, c.space, c.session, c.head + 1 as seq, c.type, c.v, c.subject, c.key, c.actor, c.body, c.state, x.kid, x.head_hash as prev, x.at,
+          case when c.state = 'running' and x.state = 'running' and x.due_at between now_at and c.due then x.due_at else c.due end as due_at,
+          savefile.event_hash(x.head_hash, c.session, c.head + 1, c.type, c.v, x.at, c.actor, c.key, x.kid, c.body) as hash
+        from (
+          select u.*, convert_to(u.payload, 'UTF8') as body, savefile.structural_key(u.type, u.subject) as key,
+            case when u.type in ('model_answered', 'model_failed') then 'agent' when u.type = 'tool_finished' then 'tool:' || u.tool else 'system' end as actor
+          from unnest(p_spaces, p_sessions, p_epochs, p_heads, p_states, p_dues, p_types, p_vs, p_subjects, p_tools, p_payloads) with ordinality
+            u (space, session, epoch, head, state, due, type, v, subject, tool, payload, i)
+          where u.due is not null and u.type not in ('session_created', 'forked', 'result_arrived_late')
+            and u.state in ('idle', 'running', 'waiting_approval', 'waiting_result', 'newer_worker', 'locked') offset 0) c
+        cross join lateral (
+          select y.head_hash, greatest(now_at, y.head_at) as at, y.kid, y.state, y.due_at from savefile.sessions y
+          where y.space_id = c.space and y.session_id = c.session and y.epoch = c.epoch and y.head = c.head and not y.closed and y.custody = 'live'
+            and (y.fork_seq is null or c.type not in ('approval_requested', 'tool_started', 'tool_finished'))
+          for no key update skip locked) x
+        where c.key is not null and c.body is not null
+          and x.kid is not distinct from case when substring(c.body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(c.body) end
+          -- Not as "not exists", which a plan made while the table is small answers by reading all of it.
+          and (select e.seq from savefile.events e where e.space_id = c.space and e.session_id = c.session and e.key = c.key) is null),
+      added as (
+        insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+        select h.space, h.session, h.seq, h.type, h.v, h.at, h.actor, h.key, h.kid, h.body, h.prev, h.hash from held h),
+      -- Live text stays until the next answer of its session, so that who reads it sees its end.
+      gone as (
+        delete from savefile.draft_deltas x using held h
+        where h.actor = 'agent' and x.space_id = h.space and x.session_id = h.session and x.step <> h.subject)
+      update savefile.sessions x set
+        state = h.state, due_at = h.due_at, owner_seen_at = now_at, head = h.seq, head_hash = h.hash, head_at = h.at, stalls = 0,
+        updated_at = case when h.due_at is distinct from x.due_at then h.at else x.updated_at end,
+        finished_seq = case when h.type = 'turn_finished' then h.seq else x.finished_seq end,
+        answer_seq = case when h.actor = 'agent' then h.seq else x.answer_seq end
+      from held h
+      where x.space_id = h.space and x.session_id = h.session and x.head = h.seq - 1
+      returning h.i::integer, x.head;
+    return;
+  end if;
+  return query
+    with calls as materialized (
+      select c.*, sum(c.count) over (order by c.i) - c.count as before, row_number() over (partition by c.space, c.session order by c.i) as turn
+      from unnest(p_spaces, p_sessions, p_epochs, p_heads, p_counts, p_states, p_dues) with ordinality c (space, session, epoch, head, count, state, due, i)),
+    held as materialized (
+      select c.*, x.head_hash, greatest(now_at, x.head_at) as at, x.kid, x.fork_seq is not null as forked,
+        case when c.state = 'running' and x.state = 'running' and x.due_at between now_at and c.due then x.due_at else c.due end as due_at,
+        case when x.due_at is distinct from case when c.state = 'running' and x.state = 'running' and x.due_at between now_at and c.due then x.due_at else c.due end
+          then greatest(now_at, x.head_at) else x.updated_at end as updated_at,
+        x.finished_seq, x.answer_seq
+      from calls c cross join lateral (
+        select * from savefile.sessions y
+        where y.space_id = c.space and y.session_id = c.session and y.epoch = c.epoch and y.head = c.head and not y.closed and y.custody = 'live'
+        for no key update skip locked) x
+      where c.turn = 1 and c.due is not null
+        and c.state in ('idle', 'running', 'waiting_approval', 'waiting_result', 'newer_worker', 'locked')),
+    given as materialized (
+      select h.i, a.j - h.before as j, h.head + a.j - h.before as seq, a.type, a.v, a.subject, convert_to(a.payload, 'UTF8') as body,
+        case when a.type in ('model_answered', 'model_failed') then 'agent' when a.type = 'tool_finished' then 'tool:' || a.tool else 'system' end as actor,
+        savefile.structural_key(a.type, a.subject) as key
+      from held h
+      join unnest(p_types, p_vs, p_subjects, p_tools, p_payloads, p_drafts) with ordinality a (type, v, subject, tool, payload, draft, j)
+        on a.j between h.before + 1 and h.before + h.count),
+    chained as materialized (
+      select h.*, g.finished, g.answered, g.answer_of, savefile.chain(h.head_hash, g.rests) as hashes
+      from held h join (
+        select g.i, max(g.seq) filter (where g.type = 'turn_finished') as finished,
+          max(g.seq) filter (where g.type in ('model_answered', 'model_failed')) as answered,
+          (array_agg(g.subject order by g.j desc) filter (where g.type in ('model_answered', 'model_failed')))[1] as answer_of,
+          array_agg(savefile.event_rest(h.session, g.seq, g.type, g.v, h.at, g.actor, g.key, h.kid, g.body) order by g.j) as rests
+        from given g join held h on h.i = g.i
+        group by g.i
+        having count(g.key) = count(distinct g.key) and bool_and(
+          g.key is not null and g.body is not null and g.type not in ('session_created', 'forked', 'result_arrived_late')
+          and h.kid is not distinct from case when substring(g.body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(g.body) end
+          and case when h.forked and g.type in ('approval_requested', 'tool_started', 'tool_finished') then (
+              select e.seq from savefile.lineage l
+              cross join lateral (select y.seq from savefile.events y where y.space_id = l.space_id and y.session_id = l.src and y.key = g.key offset 0) e
+              where l.space_id = h.space and l.session_id = h.session and e.seq between l.lo and l.hi limit 1)
+            else (select e.seq from savefile.events e where e.space_id = h.space and e.session_id = h.session and e.key = g.key) end is null)) g on g.i = h.i),
+    added as (
+      insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+      select c.space, c.session, g.seq, g.type, g.v, c.at, g.actor, g.key, c.kid, g.body,
+        case g.j when 1 then c.head_hash else c.hashes[g.j - 1] end, c.hashes[g.j]
+      from chained c join given g on g.i = c.i),
+    -- Live text stays until the next answer of its session, so that who reads it sees its end.
+    gone as (
+      delete from savefile.draft_deltas x using chained c
+      where c.answer_of is not null and x.space_id = c.space and x.session_id = c.session and x.step <> c.answer_of)
+    update savefile.sessions x set
+      state = c.state, due_at = c.due_at, owner_seen_at = now_at, head = c.head + c.count, head_hash = c.hashes[c.count], head_at = c.at,
+      updated_at = c.updated_at, stalls = 0, finished_seq = coalesce(c.finished, c.finished_seq), answer_seq = coalesce(c.answered, c.answer_seq)
+    from chained c
+    where x.space_id = c.space and x.session_id = c.session and x.head = c.head
+    returning c.i::integer, x.head;
+end $function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.append_many(p_spaces text[], p_sessions text[], p_epochs bigint[], p_heads bigint[], p_counts integer[], p_states text[], p_dues bigint[], p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[])
  RETURNS TABLE(n integer, status text, head bigint, seqs bigint[])
@@ -531,10 +609,17 @@ CREATE OR REPLACE FUNCTION savefile.append_many(p_spaces text[], p_sessions text
 AS $function$
 declare
   a integer := 1; z integer;
+  heads bigint[] := '{}';
 begin
+  for n, head in select * from savefile.append_all(p_spaces, p_sessions, p_epochs, p_heads, p_counts, p_states, p_dues, p_types, p_vs, p_subjects, p_tools, p_payloads, p_drafts) loop
+    heads[n] := head;
+  end loop;
   for i in 1 .. cardinality(p_spaces) loop
-    n := i; head := null; seqs := null; z := a + p_counts[i] - 1;
-    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    n := i; head := heads[i]; seqs := null; z := a + p_counts[i] - 1;
+    if head is not null then
+      status := 'appended';
+      seqs := array(select generate_series(p_heads[i] + 1, append_many.head));
+    elsif savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
     else
       select r.status, r.head, r.seqs into status, head, seqs
       from savefile.append(p_spaces[i], p_sessions[i], p_epochs[i], p_heads[i],
@@ -543,6 +628,53 @@ begin
     a := z + 1;
     return next;
   end loop;
+end $function$
+-- grants savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.append_one(p_space text, p_session text, p_epoch bigint, p_head bigint, p_type text, p_v integer, p_subject text, p_tool text, p_payload text, p_state text, p_due bigint, OUT status text, OUT head bigint, OUT seqs bigint[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  body bytea := convert_to(p_payload, 'UTF8');
+  k text := savefile.structural_key(p_type, p_subject);
+  who text := case when p_type in ('model_answered', 'model_failed') then 'agent' when p_type = 'tool_finished' then 'tool:' || p_tool else 'system' end;
+  now_at bigint := savefile.now_us();
+  version xid; h bytea; prev bytea; kid text; event_at bigint; due bigint; next bigint := p_head + 1;
+begin
+  select x.xmin, x.head_hash, x.kid, greatest(x.head_at, now_at),
+      case when p_state = 'running' and x.state = 'running' and x.due_at between now_at and p_due then x.due_at else p_due end,
+      savefile.event_hash(x.head_hash, p_session, next, p_type, p_v, greatest(x.head_at, now_at), who, k, x.kid, body)
+    into version, prev, kid, event_at, due, h
+  from savefile.sessions x
+  where x.space_id = p_space and x.session_id = p_session and x.epoch = p_epoch and x.head = p_head and not x.closed and x.custody = 'live'
+    and p_due is not null and p_state in ('idle', 'running', 'waiting_approval', 'waiting_result', 'newer_worker', 'locked')
+    and p_type not in ('session_created', 'forked', 'result_arrived_late')
+    and (x.fork_seq is null or p_type not in ('approval_requested', 'tool_started', 'tool_finished'))
+    and x.kid is not distinct from case when substring(body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(body) end
+    and not exists (select from savefile.events e where e.space_id = p_space and e.session_id = p_session and e.key = k);
+  if h is not null then
+    update savefile.sessions x set
+      state = p_state, due_at = due, owner_seen_at = now_at, head = next, head_hash = h, head_at = event_at, stalls = 0,
+      updated_at = case when due is distinct from x.due_at then event_at else x.updated_at end,
+      finished_seq = case when p_type = 'turn_finished' then next else x.finished_seq end,
+      answer_seq = case when who = 'agent' then next else x.answer_seq end
+    where x.space_id = p_space and x.session_id = p_session and x.xmin = version;
+    if found then
+      insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+      values (p_space, p_session, next, p_type, p_v, event_at, who, k, kid, body, prev, h);
+      -- Live text stays until the next answer of its session, so that who reads it sees its end.
+      if who = 'agent' then
+        delete from savefile.draft_deltas x where x.space_id = p_space and x.session_id = p_session and x.step <> p_subject;
+      end if;
+      status := 'appended'; head := next; seqs := array[next];
+      return;
+    end if;
+  end if;
+  select a.status, a.head, a.seqs into status, head, seqs
+  from savefile.append(p_space, p_session, p_epoch, p_head, array[p_type], array[p_v], array[p_subject], array[p_tool], array[p_payload], array[null::text], p_state, p_due) a;
 end $function$
 -- grants savefile_writer=X
 
@@ -583,6 +715,24 @@ AS $function$
     and b.value ->> 'type' = 'tool_call' and b.value ->> 'call' = p_call and t.value ->> 'name' = b.value ->> 'name'
   limit 1
 $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.chain(p_prev bytea, p_rests bytea[])
+ RETURNS bytea[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+AS $function$
+declare
+  h bytea := p_prev;
+  rest bytea;
+  hashes bytea[] := '{}';
+begin
+  foreach rest in array p_rests loop
+    h := sha256('\x0000000a7361766566696c652f3100000020'::bytea || h || rest);
+    hashes := hashes || h;
+  end loop;
+  return hashes;
+end $function$
 -- grants 
 
 CREATE OR REPLACE FUNCTION savefile.check_blocks(p_space text, p_session text, p_blocks json)
@@ -693,6 +843,17 @@ AS $function$
 begin
   if p_principal !~ '^[\x21-\x7e]{1,200}$' then
     raise exception 'savefile: a principal is 1 to 200 printable ASCII characters without spaces' using errcode = 'invalid_parameter_value';
+  end if;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_state(p_state text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if p_state is null or p_state not in ('idle', 'running', 'waiting_approval', 'waiting_result', 'newer_worker', 'locked') then
+    raise exception 'savefile: a session is not %', p_state using errcode = 'check_violation';
   end if;
 end $function$
 -- grants 
@@ -1007,6 +1168,23 @@ AS $function$
     || '\x00000020'::bytea || sha256(payload))
 $function$
 -- grants savefile_member=X savefile_reader=X savefile_writer=X
+
+CREATE OR REPLACE FUNCTION savefile.event_rest(session_id text, seq bigint, type text, v integer, at bigint, actor text, key text, kid text, payload bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+  select int4send(octet_length(session_id)) || convert_to(session_id, 'UTF8')
+    || int4send(octet_length(seq::text)) || convert_to(seq::text, 'UTF8')
+    || int4send(octet_length(type)) || convert_to(type, 'UTF8')
+    || int4send(octet_length(v::text)) || convert_to(v::text, 'UTF8')
+    || int4send(octet_length(at::text)) || convert_to(at::text, 'UTF8')
+    || int4send(octet_length(actor)) || convert_to(actor, 'UTF8')
+    || int4send(octet_length(key)) || convert_to(key, 'UTF8')
+    || int4send(octet_length(coalesce(kid, ''))) || convert_to(coalesce(kid, ''), 'UTF8')
+    || '\x00000020'::bytea || sha256(payload)
+$function$
+-- grants 
 
 CREATE OR REPLACE FUNCTION savefile.executor_beat(p_space text, p_session text, p_call text, p_token text)
  RETURNS boolean
@@ -1525,10 +1703,36 @@ AS $function$
 declare
   s savefile.sessions;
   e savefile.events;
-  k text; h bytea; event_at bigint; body bytea := convert_to(p_payload, 'UTF8');
+  version xid; k text; h bytea; prev bytea; sealed text; event_at bigint; now_at bigint;
+  body bytea := convert_to(p_payload, 'UTF8');
   works boolean := p_type not in ('definition_changed', 'session_closed', 'result_arrived_late', 'checkpoint_made');
 begin
   if p_actor not like 'user:_%' then raise exception 'savefile: a person is user:<principal>'; end if;
+  if p_type = 'message_received' then
+    now_at := savefile.now_us();
+    k := 'p:' || p_key;
+    select x.xmin, x.head + 1, x.head_hash, x.kid, greatest(x.head_at, now_at),
+        savefile.event_hash(x.head_hash, p_session, x.head + 1, p_type, p_v, greatest(x.head_at, now_at), p_actor, k, x.kid, body)
+      into version, seq, prev, sealed, event_at, h
+    from savefile.sessions x
+    where x.space_id = p_space and x.session_id = p_session and not x.closed and x.custody = 'live'
+      and x.kid is not distinct from case when substring(body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(body) end
+      and not exists (select from savefile.events y where y.space_id = p_space and y.session_id = p_session and y.key = k);
+    if h is not null then
+      update savefile.sessions x set
+        head = input.seq, head_hash = h, head_at = event_at, updated_at = event_at, due_at = least(x.due_at, event_at),
+        state = case when x.state = 'idle' then 'running' else x.state end
+      where x.space_id = p_space and x.session_id = p_session and x.xmin = version;
+      if found then
+        insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+        values (p_space, p_session, input.seq, p_type, p_v, event_at, p_actor, k, sealed, body, prev, h);
+        status := 'appended'; head := seq;
+        return;
+      end if;
+    end if;
+    seq := null;
+  end if;
+
   select * into s from savefile.sessions x where x.space_id = p_space and x.session_id = p_session for no key update;
   if not found then status := 'session_not_found'; return; end if;
   head := s.head;
@@ -1592,16 +1796,61 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.input_all(p_spaces text[], p_sessions text[], p_actors text[], p_keys text[], p_types text[], p_vs integer[], p_payloads text[])
+ RETURNS TABLE(n integer, seq bigint)
+ LANGUAGE plpgsql
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  now_at bigint := savefile.now_us();
+begin
+  return query
+    with calls as materialized (
+      select c.i, c.space, c.session, c.actor, 'p:' || c.key as key, c.v, convert_to(c.payload, 'UTF8') as body,
+        row_number() over (partition by c.space, c.session order by c.i) as turn
+      from unnest(p_spaces, p_sessions, p_actors, p_keys, p_types, p_vs, p_payloads) with ordinality c (space, session, actor, key, type, v, payload, i)
+      where c.type = 'message_received' and c.actor like 'user:_%'),
+    held as materialized (
+      select c.*, x.head + 1 as seq, x.head_hash as prev, x.kid, greatest(now_at, x.head_at) as at
+      from calls c
+      cross join lateral (
+        select * from savefile.sessions y
+        where y.space_id = c.space and y.session_id = c.session and not y.closed and y.custody = 'live' for no key update skip locked) x
+      cross join lateral (select y.head from savefile.sessions y where y.space_id = c.space and y.session_id = c.session offset 0) seen
+      where c.turn = 1 and seen.head = x.head and c.key is not null and c.body is not null
+        and x.kid is not distinct from case when substring(c.body from 1 for 7) = 'sealed:'::bytea then savefile.sealed_kid(c.body) end
+        -- Not as "not exists", which a plan made while the table is small answers by reading all of it.
+        and (select e.seq from savefile.events e where e.space_id = c.space and e.session_id = c.session and e.key = c.key) is null),
+    hashed as materialized (
+      select h.*, savefile.event_hash(h.prev, h.session, h.seq, 'message_received', h.v, h.at, h.actor, h.key, h.kid, h.body) as hash from held h),
+    added as (
+      insert into savefile.events (space_id, session_id, seq, type, v, at, actor, key, kid, payload, prev_hash, hash)
+      select h.space, h.session, h.seq, 'message_received', h.v, h.at, h.actor, h.key, h.kid, h.body, h.prev, h.hash from hashed h)
+    update savefile.sessions x set
+      head = h.seq, head_hash = h.hash, head_at = h.at, updated_at = h.at, due_at = least(x.due_at, h.at),
+      state = case when x.state = 'idle' then 'running' else x.state end
+    from hashed h
+    where x.space_id = h.space and x.session_id = h.session and x.head = h.seq - 1
+    returning h.i::integer, h.seq;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.input_many(p_spaces text[], p_sessions text[], p_actors text[], p_keys text[], p_types text[], p_vs integer[], p_subjects text[], p_payloads text[], p_definitions text[])
  RETURNS TABLE(n integer, status text, seq bigint, head bigint)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
 AS $function$
+declare
+  seqs bigint[] := '{}';
 begin
+  for n, seq in select * from savefile.input_all(p_spaces, p_sessions, p_actors, p_keys, p_types, p_vs, p_payloads) loop
+    seqs[n] := seq;
+  end loop;
   for i in 1 .. cardinality(p_spaces) loop
-    n := i; seq := null; head := null;
-    if savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
+    n := i; seq := seqs[i]; head := seq;
+    if seq is not null then status := 'appended';
+    elsif savefile.is_busy(p_spaces[i], p_sessions[i]) then status := 'busy';
     else
       select r.status, r.seq, r.head into status, seq, head
       from savefile.input(p_spaces[i], p_sessions[i], p_actors[i], p_keys[i], p_types[i], p_vs[i], p_subjects[i], p_payloads[i], p_definitions[i]) r;
@@ -2244,16 +2493,13 @@ begin
 end $function$
 -- grants 
 
-CREATE OR REPLACE FUNCTION savefile.refuse_to_extend()
- RETURNS trigger
+CREATE OR REPLACE FUNCTION savefile.refuse_to_extend(p_session text, p_custody text)
+ RETURNS void
  LANGUAGE plpgsql
 AS $function$
 begin
-  if old.custody in ('inert', 'stub') and new.custody = old.custody and new.head <> old.head then
-    raise exception 'savefile: session % is %, and takes no event until it is adopted', old.session_id, old.custody
-      using errcode = 'object_not_in_prerequisite_state';
-  end if;
-  return new;
+  raise exception 'savefile: session % is %, and takes no event until it is adopted', p_session, p_custody
+    using errcode = 'object_not_in_prerequisite_state';
 end $function$
 -- grants 
 
@@ -2498,6 +2744,7 @@ AS $function$
 declare
   due bigint := p_due;
 begin
+  perform savefile.check_state(p_state);
   perform set_config('synchronous_commit', 'off', true);
   if due is null and exists (select from savefile.evidence x where x.space_id = p_space and x.session_id = p_session) then due := savefile.now_us(); end if;
   update savefile.sessions x set state = p_state, due_at = due, updated_at = case when due is distinct from x.due_at then savefile.now_us() else x.updated_at end
@@ -2554,32 +2801,13 @@ $function$
 
 CREATE OR REPLACE FUNCTION savefile.structural_key(p_type text, p_subject text)
  RETURNS text
- LANGUAGE plpgsql
+ LANGUAGE sql
  IMMUTABLE
 AS $function$
-begin
-  return case p_type
-    when 'session_created' then 'x:created'
-    when 'forked' then 'x:forked'
-    when 'model_answered' then 'x:' || p_subject
-    when 'model_failed' then 'x:' || p_subject
-    when 'approval_requested' then 'x:request:' || p_subject
-    when 'approval_resolved' then 'x:approval:' || p_subject
-    when 'tool_started' then 'x:started:' || p_subject
-    when 'tool_finished' then 'x:result:' || p_subject
-    when 'result_arrived_late' then 'x:late:' || p_subject
-    when 'interrupted' then 'x:interrupted:' || p_subject
-    when 'turn_finished' then 'x:finished:' || p_subject
-    when 'session_closed' then 'x:closed'
-    when 'checkpoint_made' then 'x:' || p_subject
-    when 'child_started' then 'x:child:' || p_subject
-    when 'child_finished' then 'x:child_finished:' || p_subject
-    when 'custody_taken' then 'x:custody:' || p_subject
-    when 'granted' then 'x:granted:' || p_subject
-    when 'revoked' then 'x:revoked:' || p_subject
-    when 'key_destroyed' then 'x:key_destroyed:' || p_subject
-  end;
-end $function$
+  select ('{x:created,x:forked,x:closed,x:,x:,x:request:,x:approval:,x:started:,x:result:,x:late:,x:interrupted:,x:finished:,x:,x:child:,x:child_finished:,x:custody:,x:granted:,x:revoked:,x:key_destroyed:}'::text[])[
+      array_position('{session_created,forked,session_closed,model_answered,model_failed,approval_requested,approval_resolved,tool_started,tool_finished,result_arrived_late,interrupted,turn_finished,checkpoint_made,child_started,child_finished,custody_taken,granted,revoked,key_destroyed}'::text[], p_type)]
+    || case when p_type in ('session_created', 'forked', 'session_closed') then '' else p_subject end
+$function$
 -- grants 
 
 CREATE OR REPLACE FUNCTION savefile.sweep(p_limit integer)

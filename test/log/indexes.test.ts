@@ -1,4 +1,5 @@
 /** L12: what a step, a read and a fork cost does not grow with the log: no hot query reads a table from end to end. */
+import { Client } from 'pg'
 import { createDueLog } from '../../log/due'
 import { createClientLog } from '../../log/client-log'
 import { createDeltaWriter } from '../../log/live'
@@ -121,4 +122,31 @@ it('no call scans a table', async () => {
   await pool.query('select pg_stat_force_next_flush()')
   expect((await scans())['events']).toBeGreaterThan(before['events'] ?? 0)
   await client.close()
+})
+
+it('rows are found by their keys also by plans that were made while there were none: no other index is as good then', async () => {
+  const empty = await openLog()
+  const admin = new Client({ connectionString: empty.db.adminUrl })
+  await admin.connect()
+  await admin.query('set plan_cache_mode = force_generic_plan')
+  const explain = async (sql: string, values: string): Promise<string> => {
+    await admin.query(`prepare found as ${sql}`)
+    const { rows } = await admin.query(`explain execute found(${values})`)
+    await admin.query('deallocate found')
+    return JSON.stringify(rows)
+  }
+  expect(
+    await explain(
+      'select * from savefile.sessions where space_id = $1 and session_id = $2 for no key update',
+      `'s', 'x'`,
+    ),
+  ).toContain('sessions_pkey')
+  expect(
+    await explain(
+      'select * from savefile.events where space_id = $1 and session_id = $2 and key = $3',
+      `'s', 'x', 'k'`,
+    ),
+  ).toContain('events_key')
+  await admin.end()
+  await empty.close()
 })
