@@ -1,7 +1,7 @@
 /** The stream parser beside the vendor SDK's own: the same events, whatever the bytes are and wherever they are cut. */
 import fc from 'fast-check'
 import { Stream } from 'openai/streaming'
-import { createEventReader, eventsOf } from '../../providers/sse'
+import { eventsOf } from '../../providers/sse'
 
 const stream = (chunks: readonly Uint8Array[]): ReadableStream<Uint8Array> =>
   new ReadableStream({
@@ -64,8 +64,9 @@ test('the same events as the SDK makes of the same bytes, wherever they are cut'
       fc.array(fc.nat(10_000), { maxLength: 30 }),
       async (blocks, end, cuts) => {
         const text = blocks.map(([lines, eol]) => `${lines.join(eol)}${eol}${eol}`).join('') + end
-        // An error is thrown by the SDK, and read by the adapters.
-        fc.pre(!/"error"/.test(text) && !/"cut"/.test(blocks.join('')))
+        // An error is thrown by the SDK, and read by the adapters; an event without data is none by the standard, and breaks the SDK.
+        const noData = text.split(/(?:\r?\n){2}/).some((event) => /^event:/m.test(event) && !/^data:/m.test(event))
+        fc.pre(!/"error"/.test(text) && !/"cut"/.test(blocks.join('')) && !noData)
         const bytes = Buffer.from(text)
         const expected = await theirs(bytes)
         expect(await ours(cutAt(bytes, cuts))).toEqual(expected)
@@ -89,11 +90,9 @@ test('an error that is no JSON is an error event; what came before what is broke
   expect(await ours([Buffer.from('data: 1\n\ndata: {\n\ndata: 2\n\n')])).toEqual([1, 'broken'])
 })
 
-test('a line in very many pieces costs its length once', () => {
-  const reader = createEventReader()
-  const piece = 'x'.repeat(1000)
-  expect(reader.take('data: "')).toEqual([])
-  for (let i = 0; i < 20_000; i++) reader.take(piece)
-  const [event] = reader.take('"\n\n')
+test('a line in very many pieces costs its length once', async () => {
+  const piece = Buffer.from('x'.repeat(1000))
+  const pieces = [Buffer.from('data: "'), ...Array.from({ length: 20_000 }, () => piece), Buffer.from('"\n\n')]
+  const [event] = await ours(pieces)
   expect((event as string).length).toBe(20_000_000)
 })
