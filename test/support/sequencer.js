@@ -3,17 +3,20 @@
 const { default: Sequencer } = require('@jest/test-sequencer')
 
 const LONG = [
-  'explorer/hold-2',
-  'package/package',
-  'faults/nudges',
-  'explorer/wrong',
-  'cli/dev',
-  'explorer/hold-1',
-  'cli/cli',
-  'faults/',
-  'dev/stack',
-  'client/examples',
-  'e2e/',
+  ...['package/package', 'explorer/hold-2', 'explorer/hold-1', 'cli/cli', 'dev/stack', 'faults/temporal-lost'],
+  ...['explorer/wrong', 'client/examples', 'faults/postgres-away', 'providers/migration', 'cli/readme', 'dev/postgres'],
+  ...[
+    'cli/dev',
+    'exports/streaming',
+    'faults/',
+    'e2e/',
+    'bundle/crash',
+    'cli/sharing',
+    'client/ask',
+    'transcripts/go-on',
+  ],
+  ...['transcripts/commands', 'exports/cli', 'transcripts/export', 'cli/keys', 'laws/l6', 'tools/confinement'],
+  ...['log/model', 'bundle/reader', 'dev/temporal', 'bundle/adopt', 'client/every-provider', 'cli/'],
 ]
 const rank = ({ path }) => {
   const n = LONG.findIndex((part) => path.includes(`/test/${part}`))
