@@ -12,10 +12,7 @@ export interface OpenAIOptions {
 
 export const OPENAI_URL = 'https://api.openai.com/v1'
 
-/**
- * A client for each call: it is only settings, and the connections are pooled below it. Silent: it would print content it cannot parse.
- * Without retries: Temporal retries, and counts.
- */
+/** Silent: it would print content it cannot parse. Without retries: Temporal retries, and counts. */
 export function openaiClient({ apiKey, baseURL, fetch }: Required<OpenAIOptions>): OpenAI {
   return new OpenAI({
     apiKey: apiKey || 'none',

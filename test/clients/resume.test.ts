@@ -166,7 +166,6 @@ for (const { format, binary, open } of CLIENTS)
     test('its own transcript, with images from a tool, imported, exported, and gone on with', async () => {
       const { file, others } = await other.begin(['LOOK at it', 'and then?'])
       const imported = await world.client.importTranscript(file, { others, session: `own-${format}` })
-      process.stderr.write(`${JSON.stringify(imported.notes)}\n`)
       await goesOn(imported.session)
     })
 

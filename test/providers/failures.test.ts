@@ -6,7 +6,7 @@ import { SavefileError } from '../../contract/errors'
 import { createAnthropic } from '../../providers/anthropic/provider'
 import { retryAfterMs, safeMessage } from '../../providers/failures'
 import { createOpenAIChat } from '../../providers/openai-chat/provider'
-import { AT, anthropicAt, chatAt, context, KEY, noBlob, spec, user, view } from './support/calls'
+import { AT, anthropicAt, context, KEY, noBlob, spec, user, view } from './support/calls'
 import { recorded, type Json } from './support/recorded'
 import { json, sse, startWireServer, type Reply, type WireServer } from './support/wire-server'
 
