@@ -13,6 +13,8 @@ export interface ExportOptions {
   packing?: Packing
   /** Of what goes in, before it is packed. */
   onProgress?: (progress: BundleProgress) => void
+  /** Its data keys too, wrapped with their owner's key: what is erased later stays readable from this bundle. */
+  withKeys?: boolean
 }
 
 /**
@@ -34,9 +36,9 @@ interface BundleParts {
 
 export function createBundles({ log, space, by, nudge, info }: BundleParts) {
   return {
-    async *exportBundle(session: string, { packing = 'none', onProgress }: ExportOptions = {}) {
+    async *exportBundle(session: string, { packing = 'none', ...options }: ExportOptions = {}) {
       await info(session)
-      yield* pack(log.exportBundle({ space, session }, onProgress), packing)
+      yield* pack(log.exportBundle({ space, session }, options), packing)
     },
 
     importBundle: (bytes: AsyncIterable<Uint8Array>, options?: ImportOptions) =>

@@ -178,7 +178,7 @@ function cameFrom(rows: ReadonlyMap<number, StoredEvent>, original: Original): b
 
 function present({ session, custody, head, headHash }: SessionInfo): Imported {
   const here = { session, status: 'present' as const, custody, head }
-  return { ...here, headHash, events: 0, sessions: [here] }
+  return { ...here, headHash, events: 0, keys: 0, sessions: [here] }
 }
 
 function counted(

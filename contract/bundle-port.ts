@@ -24,6 +24,12 @@ export interface BundleLimits {
   ratioFromBytes: number
 }
 
+export interface BundleOptions {
+  onProgress?: (progress: BundleProgress) => void
+  /** The data keys of encrypted sessions too, wrapped with their owner's key: what is erased later stays readable from this file. */
+  withKeys?: boolean
+}
+
 export interface ImportOptions {
   limits?: Partial<BundleLimits>
   onProgress?: (progress: BundleProgress) => void
@@ -45,6 +51,8 @@ export interface Imported extends ImportedSession {
   headHash: string
   /** How many were new here. */
   events: number
+  /** How many data keys came with it, wrapped. */
+  keys: number
   /** All of the bundle's, ancestors first. */
   sessions: ImportedSession[]
 }

@@ -5,7 +5,7 @@ import type { FailureClass, Payload, Right, StoredEvent } from './events'
 import type { SessionRef } from './ids'
 import type { KeyLog } from './keys'
 import type { Delta, Outlook } from './ports'
-import type { Adopted, Arriving, BundleProgress, ImportOptions, Imported } from './bundle-port'
+import type { Adopted, Arriving, BundleOptions, BundleProgress, ImportOptions, Imported } from './bundle-port'
 
 export interface Principal {
   /** `user:<principal>`. */
@@ -180,7 +180,7 @@ export interface ClientLog extends KeyLog {
   /** Ids in their order after `after`, with their heads: for whoever goes through all sessions of a space. */
   heads(space: string, after: string, limit: number): Promise<{ session: string; head: number; hash: string }[]>
   /** The bytes of a bundle (docs/bundle.md), unpacked. The same head gives the same bytes. */
-  exportBundle(ref: SessionRef, onProgress?: (progress: BundleProgress) => void): AsyncIterable<Uint8Array>
+  exportBundle(ref: SessionRef, options?: BundleOptions): AsyncIterable<Uint8Array>
   /** All of it or nothing. `bytes` may be packed with gzip or zstd. */
   importBundle(space: string, bytes: AsyncIterable<Uint8Array>, options?: ImportOptions): Promise<Imported>
   /** The same for sessions that no bundle holds: they are hashed and chained here. They are inert until they are adopted. */

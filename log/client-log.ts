@@ -87,7 +87,7 @@ export function createClientLog(
     retain: (space, options) => retain(pool, vault, space, options),
     verify: (ref, options) => verify(pool, ref, options),
     heads: (space, after, limit) => heads(pool, space, after, limit),
-    exportBundle: (ref, onProgress) => writeBundle(pool, ref, onProgress),
+    exportBundle: (ref, options) => writeBundle(pool, ref, options),
     importBundle: (space, bytes, options) => importBundle(pool, space, bytes, options),
     importSessions: (space, arriving, { onProgress, signal } = {}) =>
       importItems(pool, space, assemble(arriving, onProgress), signal),

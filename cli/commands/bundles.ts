@@ -28,6 +28,10 @@ function addExport(program: Command, cli: Cli): void {
     .argument('<session>', 'id, or the beginning of one')
     .argument('[file]', 'ends in .gz or .zst: packed so; without it, or "-": stdout')
     .option('-o, --output <file>', 'the same')
+    .option(
+      '--with-keys',
+      "of encrypted sessions the data keys too, wrapped with their owner's key: an import can then be read and gone on with where that key is",
+    )
     .option('--as <format>', `not a bundle, but another form of it (docs/exports.md): ${formats()}`)
     .option('--forks', 'with --as: its forks too, where the format has branches')
     .option('--content', 'with --as otel: what was said, called and given back, too')
@@ -36,6 +40,8 @@ function addExport(program: Command, cli: Cli): void {
       const file = named ?? options.output
       if (named !== undefined && options.output !== undefined)
         throw new SavefileError('invalid_input', 'The file is named twice: leave --output out.')
+      if (options.as !== undefined && options.withKeys)
+        throw new SavefileError('invalid_input', '--with-keys goes with a bundle; what --as writes is in the clear.')
       if (options.as !== undefined) return exportSessionAs(cli, prefix, file, { ...options, as: options.as })
       if (options.forks)
         throw new SavefileError('invalid_input', '--forks goes with --as; a bundle of a fork has what it shares.')
@@ -44,10 +50,13 @@ function addExport(program: Command, cli: Cli): void {
         throw new SavefileError('invalid_input', '--content goes with --as otel; a bundle has it all.')
       const client = await cli.client()
       const session = await cli.find(prefix)
+      const withKeys = options.withKeys ?? false
+      if (withKeys) cli.out.note(WITH_KEYS)
       const last = { events: 0, bytes: 0 }
       const tell = tellProgress(cli)
       const bundle = client.exportBundle(session, {
         packing: packingOf(file ?? ''),
+        withKeys,
         onProgress: (now) => {
           Object.assign(last, now)
           tell(now)
@@ -63,6 +72,7 @@ function addExport(program: Command, cli: Cli): void {
     })
   withExamples(command, [
     'savefile export 3f8a report.jsonl.gz',
+    'savefile export 3f8a report.jsonl.gz --with-keys',
     'savefile export 3f8a | zstd > report.jsonl.zst',
     'savefile export 3f8a --as claude-code -o session.jsonl',
     'savefile export 3f8a --as html -o session.html',
@@ -70,7 +80,11 @@ function addExport(program: Command, cli: Cli): void {
   ])
 }
 
+const WITH_KEYS =
+  'It will hold the data keys, wrapped: whoever has this file and the owner key reads it, also after an erasure.'
+
 interface ExportOptions {
+  withKeys?: boolean
   output?: string
   as?: string
   forks?: boolean

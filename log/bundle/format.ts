@@ -2,11 +2,13 @@
  * The bundle's lines (docs/bundle.md is the specification): JSON objects, one a line, their order fixed, so that one pass can check them and
  * the same head gives the same bytes.
  *
- *   savefile-bundle   definition…   (session (event)…)…   (blob chunk…)…   end
+ *   savefile-bundle   definition…   (session key? (event)…)…   (blob chunk…)…   end
  */
 import type { BundleLimits } from '../../contract/bundle-port'
 
-export const BUNDLE_VERSION = 1
+/** The newest that is read. Without keys a bundle is of version 1, which every reader knows; with keys of version 2. */
+export const BUNDLE_VERSION = 2
+export const WITHOUT_KEYS = 1
 
 export interface HeaderLine {
   k: 'savefile-bundle'
@@ -36,6 +38,15 @@ export interface SessionLine {
   /** As stored beside the log; only where the first event is encrypted, which otherwise says it. */
   title?: string
   labels?: string
+}
+
+/** The data key of the session above, wrapped with its owner's key. */
+export interface KeyLine {
+  k: 'key'
+  kid: string
+  owner: string
+  /** Base64. */
+  wrapped: string
 }
 
 export interface EventLine {

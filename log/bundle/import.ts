@@ -77,6 +77,7 @@ class Sink {
   private flying: Promise<void> = Promise.resolve()
   private added = 0
   private readonly sessions: ImportedSession[] = []
+  private readonly keys: Extract<BundleItem, { kind: 'key' }>[] = []
 
   constructor(
     private readonly client: PoolClient,
@@ -91,6 +92,9 @@ class Sink {
         return null
       case 'definition':
         return this.ask('select savefile.put_definition($1, $2)', [this.space, item.body])
+      case 'key':
+        this.keys.push(item)
+        return null
       case 'session':
         this.line = item.line
         return this.begin(item.part, item.title, item.labels)
@@ -106,14 +110,26 @@ class Sink {
           item.content,
         ])
       case 'end':
-        return null
+        return this.putKeys()
     }
   }
 
   imported(): Imported {
     const { session = '', head = 0, hash = '' } = this.header ?? {}
     const main = this.sessions.find((s) => s.session === session)
-    return { ...(main as ImportedSession), head, headHash: hash, events: this.added, sessions: this.sessions }
+    return {
+      ...(main as ImportedSession),
+      ...{ head, headHash: hash, events: this.added, sessions: this.sessions, keys: this.keys.length },
+    }
+  }
+
+  /** Once their sessions are there. */
+  private async putKeys(): Promise<void> {
+    for (const { session, key, line } of this.keys) {
+      this.line = line
+      const wrapped = Buffer.from(key.wrapped, 'base64')
+      await this.ask('select savefile.import_key($1, $2, $3, $4, $5)', [this.space, session, key.kid, key.owner, wrapped])
+    }
   }
 
   private async begin(part: SessionLine, title: string | null, labels: string): Promise<void> {

@@ -10,7 +10,7 @@ const Count = z.int().nonnegative()
 
 export const Header = z.strictObject({
   k: z.literal('savefile-bundle'),
-  version: z.literal(1),
+  version: z.union([z.literal(1), z.literal(2)]),
   session: Session,
   head: Seq,
   hash: Hash,
@@ -28,6 +28,12 @@ export const SessionSchema = z.strictObject({
   marks: z.array(Seq),
   title: z.string().optional(),
   labels: z.string().optional(),
+})
+export const KeySchema = z.strictObject({
+  k: z.literal('key'),
+  kid: z.string().regex(/^[a-z0-9]{16,64}$/),
+  owner: z.string().min(1).max(200),
+  wrapped: z.base64().min(4).max(10_924),
 })
 /** `chunks` lines follow, of CHUNK_BYTES each but the last; `sessions`: those of this bundle that refer to it. */
 export const BlobSchema = z.strictObject({

@@ -15,11 +15,13 @@ import {
   CHUNK_BYTES,
   DEFAULT_LIMITS,
   SETS_DEFINITION,
+  WITHOUT_KEYS,
   type EndLine,
   type HeaderLine,
+  type KeyLine,
   type SessionLine,
 } from './format'
-import { BlobSchema, ChunkSchema, DefinitionSchema, EndSchema, Header, SessionSchema } from './line-schemas'
+import { BlobSchema, ChunkSchema, DefinitionSchema, EndSchema, Header, KeySchema, SessionSchema } from './line-schemas'
 import { isDeeper, splitLines, type Lines } from './lines'
 import { unpack } from './packing'
 import { PlainEventLines } from './plain-event-line'
@@ -30,6 +32,7 @@ export type BundleItem =
   | { kind: 'definition'; hash: string; body: string }
   /** Comes with the session's first event, which says its title. */
   | { kind: 'session'; part: SessionLine; title: string | null; labels: string; line: number }
+  | { kind: 'key'; session: string; key: KeyLine; line: number }
   | { kind: 'event'; event: BundleEvent; line: number }
   | { kind: 'blob'; hash: string; mediaType: string; sessions: string[]; content: Buffer; line: number }
   | { kind: 'end'; end: EndLine }
@@ -49,6 +52,8 @@ interface Part {
   marks: ReadonlySet<number>
   legality: Legality | null
   state: State
+  /** Which key stands before its events. */
+  kid?: string
 }
 
 /** @throws SavefileError `invalid_bundle` (data: line, why; session, seq where an event is meant), `newer_bundle` */
@@ -197,6 +202,7 @@ class BundleChecker {
   /** The first event of a session says its title, and where it was forked. */
   private begins(part: SessionLine, kid: string | undefined, payload: Buffer): BundleItem {
     const { line } = this
+    if (this.part?.kid !== undefined && this.part.kid !== kid) throw this.wrong('it is not under the key that came with it')
     if (kid !== undefined)
       return { kind: 'session', part, title: part.title ?? null, labels: labelsOf(part.labels), line }
     if (part.title !== undefined || part.labels !== undefined)
@@ -229,6 +235,8 @@ class BundleChecker {
         return this.definition(this.shape(DefinitionSchema, json), items)
       case 'session':
         return this.session(this.shape(SessionSchema, json))
+      case 'key':
+        return this.key(this.shape(KeySchema, json), items)
       case 'blob':
         return this.blobBegins(this.shape(BlobSchema, json), items)
       case 'chunk':
@@ -294,6 +302,15 @@ class BundleChecker {
     const part: Part = { line, seq: from - 1, hash, at, marks: new Set(marks), state, legality: null }
     if (this.deep) part.legality = createLegality(state, (reached) => (part.state = reached))
     this.part = part
+  }
+
+  private key(key: KeyLine, items: BundleItem[]): void {
+    const { part } = this
+    if (this.header?.version === WITHOUT_KEYS) throw this.no('a bundle of version 1 holds no keys')
+    if (!part || part.seq >= part.line.from || part.kid !== undefined)
+      throw this.no('a key stands right behind its session, and is the only one')
+    part.kid = key.kid
+    items.push({ kind: 'key', session: part.line.session, key, line: this.line })
   }
 
   private partEnds(): void {

@@ -7,12 +7,21 @@ import { isUtf8 } from 'node:buffer'
 import type { Pool } from 'pg'
 import { SavefileError } from '../../contract/errors'
 import type { SessionRef } from '../../contract/ids'
-import type { BundleProgress } from '../../contract/bundle-port'
+import type { BundleOptions } from '../../contract/bundle-port'
 import { query } from '../pool'
 import { rawEvents, type RowReader } from '../raw-events'
 import { contentsOf } from './contents'
 import { LineBytes } from './line-bytes'
-import { blobsIn, BUNDLE_VERSION, CHUNK_BYTES, SETS_DEFINITION, type EndLine, type SessionLine } from './format'
+import {
+  blobsIn,
+  BUNDLE_VERSION,
+  CHUNK_BYTES,
+  SETS_DEFINITION,
+  WITHOUT_KEYS,
+  type EndLine,
+  type KeyLine,
+  type SessionLine,
+} from './format'
 
 /** A text payload that would more than double by its escapes is written in base64. */
 const LONG_TEXT_BYTES = 1024 * 1024
@@ -24,12 +33,14 @@ type BlobUse = Map<string, string[]>
 export async function* writeBundle(
   pool: Pool,
   ref: SessionRef,
-  onProgress?: (progress: BundleProgress) => void,
+  { onProgress, withKeys = false }: BundleOptions = {},
 ): AsyncGenerator<Buffer> {
   const contents = await contentsOf(pool, ref)
+  const keys = withKeys ? await keyLines(pool, ref.space, contents.parts) : new Map<string, KeyLine>()
+  const version = keys.size > 0 ? BUNDLE_VERSION : WITHOUT_KEYS
   const out = new Out()
   yield out.take(
-    `${JSON.stringify({ k: 'savefile-bundle', version: BUNDLE_VERSION, session: ref.session, head: contents.head, hash: contents.hash })}\n`,
+    `${JSON.stringify({ k: 'savefile-bundle', version, session: ref.session, head: contents.head, hash: contents.hash })}\n`,
     1,
   )
   for (const hash of contents.definitions) yield out.take(await definitionLine(pool, ref.space, hash), 1)
@@ -39,6 +50,8 @@ export async function* writeBundle(
   const edges = new Map<string, string>()
   for (const part of contents.parts) {
     yield out.take(`${JSON.stringify(part)}\n`, 1)
+    const key = keys.get(part.session)
+    if (key) yield out.take(`${JSON.stringify(key)}\n`, 1)
     for await (const text of partLines(pool, ref.space, part, edges, uses)) {
       yield out.took(text.lines, text.events)
       end.events += text.events
@@ -54,6 +67,20 @@ export async function* writeBundle(
   }
   const { k, ...totals } = end
   yield Buffer.from(`${JSON.stringify({ k, lines: out.lines + 1, ...totals, sha256: out.sha256() })}\n`)
+}
+
+/** By session; those of erased ones are nowhere. */
+async function keyLines(pool: Pool, space: string, parts: readonly SessionLine[]): Promise<Map<string, KeyLine>> {
+  const rows = await query<{ session: string; kid: string; owner: string; wrapped: Buffer }>(
+    pool,
+    `select s.session_id as session, k.kid, k.owner, k.wrapped from unnest($2::text[]) p (session_id)
+     join savefile.sessions s on s.space_id = $1 and s.session_id = p.session_id
+     join savefile.session_keys k on k.space_id = $1 and k.kid = s.kid and k.wrapped is not null`,
+    [space, parts.map((part) => part.session)],
+  )
+  return new Map(
+    rows.map(({ session, kid, owner, wrapped }) => [session, { k: 'key', kid, owner, wrapped: wrapped.toString('base64') }]),
+  )
 }
 
 /** Counts and hashes what goes out. */

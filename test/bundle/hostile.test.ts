@@ -36,10 +36,10 @@ describe('an import leaves nothing behind of a bundle in which', () => {
   it('the version is a later one', async () => {
     const [first = '', ...rest] = linesOf(bundle)
     const before = await rowCounts(there.db.adminUrl)
-    const newer = ofLines([first.replace('"version":1', '"version":2'), ...rest])
+    const newer = ofLines([first.replace('"version":1', '"version":3'), ...rest])
     await expect(imported(there.client, newer)).rejects.toMatchObject({
       code: 'newer_bundle',
-      data: { version: 2, knows: 1 },
+      data: { version: 3, knows: 2 },
     })
     await expect(verifyBundle(inPieces(newer))).rejects.toMatchObject({ code: 'newer_bundle' })
     expect(await rowCounts(there.db.adminUrl)).toEqual(before)

@@ -15,7 +15,7 @@ import struct
 import sys
 from datetime import datetime, timezone
 
-VERSION = 1
+VERSION = 2
 CHUNK = 524288
 
 
@@ -70,7 +70,7 @@ class Reader:
             self.end(number, line)
             return
         else:
-            need(kind in ("definition", "session", "event", "blob", "chunk"), "no such line here: %r" % (kind,))
+            need(kind in ("definition", "session", "key", "event", "blob", "chunk"), "no such line here: %r" % (kind,))
             getattr(self, "on_" + kind)(line)
         self.digest.update(raw)
 
@@ -95,6 +95,13 @@ class Reader:
         self.sessions[line["session"]] = line
         self.part = {"line": line, "seq": seq, "prev": prev, "at": at, "marks": set(line["marks"]) | {line["to"]}}
 
+    def on_key(self, line):
+        part = self.part
+        need(self.header["version"] >= 2, "a bundle of version 1 holds no keys")
+        need(part is not None and part["seq"] < part["line"]["from"] and "kid" not in part, "a key stands right behind its session")
+        base64.b64decode(line["wrapped"], validate=True)
+        part["kid"] = line["kid"]
+
     def part_ends(self):
         part = self.part
         need(part is None or part["seq"] == part["line"]["to"], "an event of the session before is missing")
@@ -107,6 +114,7 @@ class Reader:
         where = "event %d of session %s: " % (part["seq"] + 1, name)
         need(line["seq"] == part["seq"] + 1, where + "another seq stands in its place")
         need(line["prev"] == part["prev"], where + "it is not chained to the event before it")
+        need(part.get("kid", line.get("kid")) == line.get("kid") or line["seq"] > part["line"]["from"], where + "it is not under the key that came")
         need(line["at"] >= part["at"], where + "it is older than the event before it")
         need(event_hash(name, line, payload) == line["hash"], where + "its content does not give its hash")
         part.update(seq=line["seq"], prev=line["hash"], at=line["at"])
