@@ -306,7 +306,8 @@ export function createClient(parts: ClientParts): Client {
 
     async interrupt(session: string, content?: Content, options: { key?: string } = {}) {
       // Before the append, which itself makes the session's state a running one.
-      const stopped = (await info(session)).state !== 'idle'
+      const before = await log.info(ref(session))
+      const stopped = before && before.state !== 'idle'
       if (content !== undefined)
         return { ...(await send(session, content, { ...options, delivery: 'interrupt' })), stopped }
       const payload = { blocks: [], delivery: 'interrupt' as const }

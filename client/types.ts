@@ -186,8 +186,12 @@ export interface Client extends SharingClient {
   deny(session: string, call?: string, options?: Pick<Decision, 'note'>): Promise<Accepted & { call: string }>
   /** The calls that wait for a person now, or waited as of event `at`. */
   approvals(session: string, at?: number): Promise<PendingApproval[]>
-  /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it stops nothing. `stopped`: a turn was open. */
-  interrupt(session: string, content?: Content, options?: { key?: string }): Promise<Accepted & { stopped: boolean }>
+  /** Stops the turn that runs; what it had written is kept. With content: that is the next turn's message. Without a turn it stops nothing. `stopped`: a turn was open; null for who may not see. */
+  interrupt(
+    session: string,
+    content?: Content,
+    options?: { key?: string },
+  ): Promise<Accepted & { stopped: boolean | null }>
   /**
    * The result of a deferred call, by whoever did it. Where the call was given up before (`late`), it is kept as evidence, and nothing follows.
    * @throws `call_not_found`, `already_resolved`, `too_large`

@@ -20,7 +20,10 @@ const WRITES = new RegExp(
   `\\bsavefile\\.(${[
     'input',
     'create_session',
+    'create_compaction',
     'fork_session',
+    'adopt',
+    'import_(?:begin|events|end|blob|key)',
     'put_blob',
     'touch_blobs',
     'erase_session',
@@ -74,12 +77,20 @@ export function withToken(pool: Pool, token: string): Pool {
     return result
   }
 
-  /** For whoever reads in bulk on a connection of its own (copy-out.ts): one transaction, until it is released. */
+  /**
+   * For whoever reads in bulk, or imports, on a connection of its own: one transaction, until it is ended or released. A `begin` of theirs finds
+   * it begun, which Postgres remarks upon and no more.
+   */
   async function connect(): Promise<PoolClient> {
     const client = await begun('')
     const release = client.release.bind(client)
+    const ask = client.query.bind(client) as (what: unknown, values?: unknown[]) => unknown
+    const asMember = (what: unknown, values?: unknown[]): unknown =>
+      ask(typeof what === 'string' ? what.replace(WRITES, 'savefile.member_$1(') : what, values)
+    client.query = asMember as PoolClient['query']
     client.release = (broken) => {
       client.release = release
+      client.query = ask as PoolClient['query']
       if (broken) release(broken)
       else void end(client, 'commit')
     }

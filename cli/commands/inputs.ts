@@ -149,7 +149,7 @@ function addInterrupt(program: Command, cli: Cli): void {
       const session = await cli.find(prefix)
       const accepted = await client.interrupt(session, words.length > 0 ? await contentOf(words) : undefined)
       const what = words.length > 0 ? 'sent' : 'noted'
-      sayAccepted(cli, accepted, accepted.stopped ? 'interrupted' : `nothing was running: ${what}`)
+      sayAccepted(cli, accepted, accepted.stopped === false ? `nothing was running: ${what}` : 'interrupted')
     })
   withExamples(command, ['savefile interrupt 3f8a', 'savefile interrupt 3f8a "not that folder, src"'])
 }
