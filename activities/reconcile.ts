@@ -28,6 +28,8 @@ export async function reconcileOnce(deps: ReconcileDeps): Promise<{ nudged: numb
         }),
       )
     }
-    if (due.length < RECONCILE.batch) return { nudged, replaced }
+    if (due.length < RECONCILE.batch) break
   }
+  await deps.log.analyse()
+  return { nudged, replaced }
 }

@@ -5,7 +5,7 @@ import type { FailureClass, Payload, Right, StoredEvent } from './events'
 import type { SessionRef } from './ids'
 import type { KeyLog } from './keys'
 import type { Delta, Outlook } from './ports'
-import type { Adopted, Arriving, BundleOptions, BundleProgress, ImportOptions, Imported } from './bundle-port'
+import type { Adopted, Arriving, BundleOptions, ImportOptions, Imported } from './bundle-port'
 
 export interface Principal {
   /** `user:<principal>`. */

@@ -240,6 +240,8 @@ export interface QueueLog extends Pick<ExecutorLog, 'beat' | 'finishDraft' | 're
 export interface DueLog {
   /** Sessions that are overdue and silent, at most `limit`; their `due_at` moves on by `againMs`, `stalls` counts how often without progress. */
   takeDue(limit: number, againMs: number): Promise<{ ref: SessionRef; stalls: number }[]>
+  /** Tables that have grown much since they were last looked at get statistics, so that plans of when they were small are not kept. */
+  analyse(): Promise<string[]>
 }
 
 /** Where live text goes: buffered, written in one batch for the whole process, lost without harm. */

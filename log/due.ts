@@ -18,5 +18,9 @@ export function createDueLog(pool: Pool, { ttlMs = DEFAULT_TTL_MS }: { ttlMs?: n
       await query(pool, 'select savefile.sweep($1)', [SWEEP])
       return rows.map(({ space_id, session_id, stalls }) => ({ ref: { space: space_id, session: session_id }, stalls }))
     },
+    async analyse() {
+      const [row] = await query<{ tables: string[] }>(pool, 'select savefile.analyse_grown() as tables', [])
+      return row?.tables ?? []
+    },
   }
 }

@@ -128,7 +128,13 @@ class Sink {
     for (const { session, key, line } of this.keys) {
       this.line = line
       const wrapped = Buffer.from(key.wrapped, 'base64')
-      await this.ask('select savefile.import_key($1, $2, $3, $4, $5)', [this.space, session, key.kid, key.owner, wrapped])
+      await this.ask('select savefile.import_key($1, $2, $3, $4, $5)', [
+        this.space,
+        session,
+        key.kid,
+        key.owner,
+        wrapped,
+      ])
     }
   }
 

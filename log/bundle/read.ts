@@ -202,7 +202,8 @@ class BundleChecker {
   /** The first event of a session says its title, and where it was forked. */
   private begins(part: SessionLine, kid: string | undefined, payload: Buffer): BundleItem {
     const { line } = this
-    if (this.part?.kid !== undefined && this.part.kid !== kid) throw this.wrong('it is not under the key that came with it')
+    if (this.part?.kid !== undefined && this.part.kid !== kid)
+      throw this.wrong('it is not under the key that came with it')
     if (kid !== undefined)
       return { kind: 'session', part, title: part.title ?? null, labels: labelsOf(part.labels), line }
     if (part.title !== undefined || part.labels !== undefined)

@@ -79,7 +79,10 @@ async function keyLines(pool: Pool, space: string, parts: readonly SessionLine[]
     [space, parts.map((part) => part.session)],
   )
   return new Map(
-    rows.map(({ session, kid, owner, wrapped }) => [session, { k: 'key', kid, owner, wrapped: wrapped.toString('base64') }]),
+    rows.map(({ session, kid, owner, wrapped }) => [
+      session,
+      { k: 'key', kid, owner, wrapped: wrapped.toString('base64') },
+    ]),
   )
 }
 

@@ -397,6 +397,28 @@ begin
 end $function$
 -- grants savefile_writer=X
 
+CREATE OR REPLACE FUNCTION savefile.analyse_grown()
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  t name;
+  grown text[] := '{}';
+begin
+  for t in
+    select c.relname from pg_class c
+    where c.relnamespace = 'savefile'::regnamespace and c.relkind = 'r'
+      and pg_relation_size(c.oid) / current_setting('block_size')::bigint > greatest(10, c.relpages * 4)
+  loop
+    execute format('analyze (skip_locked) savefile.%I', t);
+    grown := grown || t::text;
+  end loop;
+  return grown;
+end $function$
+-- grants savefile_writer=X
+
 CREATE OR REPLACE FUNCTION savefile.append(p_space text, p_session text, p_epoch bigint, p_head bigint, p_types text[], p_vs integer[], p_subjects text[], p_tools text[], p_payloads text[], p_drafts text[], p_state text, p_due bigint, OUT status text, OUT head bigint, OUT seqs bigint[])
  RETURNS record
  LANGUAGE plpgsql
@@ -772,6 +794,36 @@ begin
       if not found then perform savefile.not_valid('the session does not refer to that blob'); end if;
     end if;
   end loop;
+end $function$
+-- grants 
+
+CREATE OR REPLACE FUNCTION savefile.check_checkpoint(p_space text, p_session text, p_of text, p json)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  u record;
+begin
+  perform savefile.check_keys('checkpoint_made', p, '{lo,hi,blocks,method}', '{provider,model,usage,costUsdMicros}');
+  perform savefile.check_types('checkpoint_made', p, 'string', '{method,provider,model}');
+  perform savefile.check_types('checkpoint_made', p, 'number', '{lo,hi,costUsdMicros}');
+  if p ->> 'method' not in ('model', 'given') or coalesce(p ->> 'costUsdMicros', '0') !~ '^(0|[1-9][0-9]{0,14})$' then
+    perform savefile.not_valid('no such method, or no cost');
+  end if;
+  perform savefile.check_blocks(p_space, p_session, p -> 'blocks');
+  if json_array_length(p -> 'blocks') = 0 then perform savefile.not_valid('the summary is empty'); end if;
+  if (p -> 'usage') is not null then
+    perform savefile.check_keys('usage', p -> 'usage', '{input,output}', '{cacheRead,cacheWrite,reasoning}');
+    for u in select x.value #>> '{}' as n, json_typeof(x.value) as type from json_each(p -> 'usage') x loop
+      if u.type <> 'number' or u.n !~ '^(0|[1-9][0-9]{0,14})$' then perform savefile.not_valid('usage is counts'); end if;
+    end loop;
+  end if;
+  if p ->> 'lo' <> '1' or p ->> 'hi' !~ '^[1-9][0-9]{0,14}$' or not exists (
+    select from savefile.lineage l
+    join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.seq between l.lo and l.hi and e.seq = (p ->> 'hi')::bigint
+    where l.space_id = p_space and l.session_id = p_of and e.type = 'turn_finished') then
+    perform savefile.not_valid('a summary stands for all events up to the end of a turn');
+  end if;
 end $function$
 -- grants 
 
@@ -2050,6 +2102,18 @@ begin
 end $function$
 -- grants 
 
+CREATE OR REPLACE FUNCTION savefile.may_import(p_space text)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+declare
+  w record;
+begin
+  select * into w from savefile.speaker(p_space);
+  if not w.here or not 'own' = any (w.space_rights) then perform savefile.forbid('own'); end if;
+end $function$
+-- grants 
+
 CREATE OR REPLACE FUNCTION savefile.may_use(p_space text, p_principal text, p_definition text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2064,6 +2128,86 @@ begin
       and (savefile.token_owns() or d.seq <= (savefile.token_reach() ->> d.session_id)::bigint));
 end $function$
 -- grants 
+
+CREATE OR REPLACE FUNCTION savefile.member_adopt(p_space text, p_session text, p_actor text, p_head bigint, p_v integer, p_payload text, OUT status text, OUT seq bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+  p json := p_payload::json;
+begin
+  select * into m from savefile.may(p_space, p_session, array['own']);
+  if not m.there then status := 'session_not_found'; return; end if;
+  perform p_payload::jsonb;
+  perform savefile.check_keys('custody_taken', p, '{head,hash}', '{why,original}');
+  perform savefile.check_types('custody_taken', p, 'string', '{hash,why}');
+  perform savefile.check_types('custody_taken', p, 'number', '{head}');
+  if p_v not in (1, 2) or p ->> 'head' <> p_head::text or not exists (
+    select from savefile.sessions x where x.space_id = p_space and x.session_id = p_session and (x.head <> p_head or encode(x.head_hash, 'hex') = p ->> 'hash')) then
+    perform savefile.not_valid('that is not its head');
+  end if;
+  if (p -> 'original') is not null then
+    if json_typeof(p -> 'original') <> 'array' then perform savefile.not_valid('original is no array'); end if;
+    perform savefile.check_keys('a file', o, '{name,blob}', '{}') from json_array_elements(p -> 'original') o;
+    perform savefile.check_blocks(p_space, p_session, (
+      select json_agg(json_build_object('type', 'file', 'name', o -> 'name', 'blob', o -> 'blob')) from json_array_elements(p -> 'original') o));
+  end if;
+  select a.status, a.seq into status, seq from savefile.adopt(p_space, p_session, m.actor, p_head, p_v, p_payload) a;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_create_compaction(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text, p_of text, p_checkpoint_v integer, p_checkpoint text)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+declare
+  m record;
+  p json := p_payload::json;
+  c json := p_checkpoint::json;
+  owns boolean;
+  status text;
+begin
+  select * into m from savefile.may(p_space, p_of, array['fork']);
+  if not m.there then return 'session_not_found'; end if;
+  owns := 'own' = any (m.rights) or m.space_rights && array['create', 'own'];
+  if p_v not between 1 and 99 or p_checkpoint_v <> 1 or p_session !~ '^[a-z0-9][a-z0-9_-]{0,63}$' then
+    perform savefile.not_valid('no such version, or no session''s id');
+  end if;
+  perform p_payload::jsonb, p_checkpoint::jsonb;
+  perform savefile.check_keys('session_created', p, '{definition,origin}', '{title,labels,workFolder}');
+  perform savefile.check_types('session_created', p, 'string', '{definition,title,workFolder}');
+  perform savefile.check_keys('origin', p -> 'origin', '{kind,session,lo,hi}', '{}');
+  perform savefile.check_checkpoint(p_space, p_session, p_of, c);
+  if p ->> 'definition' is distinct from p_definition or p -> 'origin' ->> 'kind' <> 'compaction' or p -> 'origin' ->> 'session' <> p_of
+    or p -> 'origin' ->> 'lo' <> c ->> 'lo' or p -> 'origin' ->> 'hi' <> c ->> 'hi' then
+    perform savefile.not_valid('the payload says another thing than its arguments');
+  end if;
+  if p_definition is distinct from savefile.definition_at(p_space, p_of, (c ->> 'hi')::bigint) then
+    if not owns then perform savefile.forbid('own'); end if;
+    if not savefile.may_use(p_space, substr(m.actor, 6), p_definition) then return 'definition_not_found'; end if;
+  end if;
+  if not owns and (p -> 'workFolder') is not null and p ->> 'workFolder' is distinct from (
+    select w.folder from savefile.lineage l
+    join savefile.events e on e.space_id = l.space_id and e.session_id = l.src and e.key in ('x:created', 'x:forked')
+      and e.seq between l.lo and least(l.hi, (c ->> 'hi')::bigint) and e.kid is null
+    cross join lateral (select convert_from(e.payload, 'UTF8')::json ->> 'workFolder' as folder) w
+    where l.space_id = p_space and l.session_id = p_of and w.folder is not null order by e.seq desc limit 1) then
+    perform savefile.forbid('own');
+  end if;
+  status := savefile.create_compaction(p_space, p_session, m.actor, p_definition, p_title, p_labels, p_v, p_payload, p_of, p_checkpoint_v, p_checkpoint);
+  if status = 'created' then
+    perform savefile.grant_session(p_space, p_session, m.actor, savefile.new_grant(), substr(m.actor, 6),
+      case when owns then array['own'] when 'approve' = any (m.rights) then array['read', 'extend', 'approve', 'fork'] else array['read', 'extend', 'fork'] end,
+      false, null, null, null);
+  end if;
+  return status;
+end $function$
+-- grants savefile_member=X
 
 CREATE OR REPLACE FUNCTION savefile.member_create_session(p_space text, p_session text, p_actor text, p_definition text, p_title text, p_labels text, p_v integer, p_payload text)
  RETURNS text
@@ -2177,6 +2321,71 @@ begin
 end $function$
 -- grants savefile_member=X
 
+CREATE OR REPLACE FUNCTION savefile.member_import_begin(p_space text, p_session text, p_stub boolean, p_base text, p_base_seq bigint, p_parent text, p_title text, p_labels text, p_head bigint, p_hash bytea, p_ttl bigint, OUT status text, OUT head bigint, OUT head_hash bytea, OUT custody text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform savefile.may_import(p_space);
+  if p_session !~ '^[a-z0-9][a-z0-9_-]{0,63}$' then perform savefile.not_valid('no session''s id'); end if;
+  perform p_labels::jsonb;
+  select b.status, b.head, b.head_hash, b.custody into status, head, head_hash, custody
+  from savefile.import_begin(p_space, p_session, p_stub, p_base, p_base_seq, p_parent, p_title, p_labels, p_head, p_hash, p_ttl) b;
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_import_blob(p_space text, p_sessions text[], p_media_type text, p_content bytea)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform savefile.may_import(p_space);
+  if octet_length(p_content) > 67108864 then perform savefile.not_valid('a blob has at most 67108864 bytes'); end if;
+  return savefile.import_blob(p_space, p_sessions, p_media_type, p_content);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_import_end(p_space text, p_session text, p_stub boolean, p_head bigint, p_hash bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform savefile.may_import(p_space);
+  return savefile.import_end(p_space, p_session, p_stub, p_head, p_hash);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_import_events(p_space text, p_session text, p_types text[], p_vs integer[], p_ats bigint[], p_actors text[], p_keys text[], p_kids text[], p_definitions text[], p_lengths integer[], p_payloads bytea, p_hashes bytea)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform savefile.may_import(p_space);
+  return savefile.import_events(p_space, p_session, p_types, p_vs, p_ats, p_actors, p_keys, p_kids, p_definitions, p_lengths, p_payloads, p_hashes);
+end $function$
+-- grants savefile_member=X
+
+CREATE OR REPLACE FUNCTION savefile.member_import_key(p_space text, p_session text, p_kid text, p_owner text, p_wrapped bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'savefile', 'pg_temp'
+AS $function$
+begin
+  perform savefile.may_import(p_space);
+  if p_kid !~ '^[a-z0-9]{16,64}$' or octet_length(p_wrapped) not between 1 and 8192 then perform savefile.not_valid('no key'); end if;
+  perform savefile.import_key(p_space, p_session, p_kid, p_owner, p_wrapped);
+end $function$
+-- grants savefile_member=X
+
 CREATE OR REPLACE FUNCTION savefile.member_input(p_space text, p_session text, p_actor text, p_key text, p_type text, p_v integer, p_subject text, p_payload text, p_definition text, OUT status text, OUT seq bigint, OUT head bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -2193,7 +2402,9 @@ begin
   if p_v <> 1 or p_key !~ '^[^\x01-\x1f\x7f]{1,200}$' then perform savefile.not_valid('no such version, or no such key'); end if;
   -- As jsonb: no NUL, no half of a surrogate pair (they are replaced, once, by whoever writes).
   perform p_payload::jsonb;
-  perform savefile.check_payload(p_space, p_session, p_type, p_subject, p_definition, p_payload::json);
+  if p_type = 'checkpoint_made' then perform savefile.check_checkpoint(p_space, p_session, p_session, p_payload::json);
+  else perform savefile.check_payload(p_space, p_session, p_type, p_subject, p_definition, p_payload::json);
+  end if;
   if p_type in ('tool_finished', 'result_arrived_late') then
     -- Only what was deferred is a person's to finish: of another tool an executor has the result, or will.
     select * into spec from savefile.call_spec(p_space, p_session, p_subject);

@@ -50,7 +50,10 @@ test("is read and adopted where the owner's key is, with what it inherits, and g
   const second = await family()
   await imported(there.client, await exported(here.client, second.fork.session))
   expect(await locks(there, second.fork)).toEqual(['key_missing'])
-  expect(await imported(there.client, await withKeys(second.fork.session))).toMatchObject({ status: 'present', keys: 2 })
+  expect(await imported(there.client, await withKeys(second.fork.session))).toMatchObject({
+    status: 'present',
+    keys: 2,
+  })
   expect((await there.client.read(second.fork)).map((event) => event.kid).filter(Boolean).length).toBeGreaterThan(5)
   // Whoever has another owner's key sees what it saw before.
   const strangers = await openLog({ keyring: keyringOf(newOwnerKey(), 'test') })

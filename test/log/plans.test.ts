@@ -1,7 +1,8 @@
 /**
  * L12: the plans of the hot queries, those inside of the functions too, as they are run: what each reads of tables and indexes. A plan that
  * takes the wrong index (a stretch walked by seq for one key) throws rows away, or reads many pages, and is named; with generic plans and
- * with those for the values, with statistics and before there are any.
+ * with those for the values, with statistics and before there are any; and with plans that a connection made when the database was new and
+ * empty.
  */
 import type { Pool } from 'pg'
 import { emptyState, REDUCER_VERSION } from '../../contract/state'
@@ -66,7 +67,7 @@ function problems({ 'Query Text': text, Plan: plan }: { 'Query Text': string; Pl
   })
 }
 
-type Mode = 'force_generic_plan' | 'force_custom_plan'
+type Mode = 'force_generic_plan' | 'force_custom_plan' | 'auto'
 
 /** One connection of a superuser, who may load auto_explain; the functions run as their owner all the same. */
 function explained(log: TestLog, mode: Mode, role?: string): { pool: Pool; plans: Parameters<typeof problems>[0][] } {
@@ -135,13 +136,13 @@ async function calls(
   { pool, plans }: ReturnType<typeof explained>,
   name: string,
   analyzed: boolean,
+  [parent, head]: [string, number] = ['big1', 2000],
 ): Promise<string[]> {
   const executor = createExecutorLog(pool, { ttlMs: LONG_TTL_MS })
   const client = createClientLog(pool, { listen: false, pollMs: 10 })
   const deltas = createDeltaWriter(pool)
   const due = createDueLog(pool)
   const ref = { space: 'default', session: name }
-  const [parent, head] = ['big1', 2000]
   await log.client.fork({ ...ref, session: parent }, head - 1, `${name}-1`, ANN, {})
   await log.client.fork({ ...ref, session: `${name}-1` }, head, `${name}-2`, ANN, {})
   const [call, many] = [`${name}:${head + 2}.0`, Array.from({ length: 10 }, (_, i) => `${name}:${head + 2}.${i + 1}`)]
@@ -209,7 +210,6 @@ async function calls(
     expect(plans.length).toBeGreaterThan(0)
     for (const plan of plans) found.push(...problems(plan).map((p) => `${what}: ${p}`))
   }
-  await client.close()
   return found
 }
 
@@ -252,10 +252,8 @@ async function reads(log: TestLog, { pool, plans }: ReturnType<typeof explained>
   return found
 }
 
-let log: TestLog
-beforeAll(async () => {
-  log = await openLog({ listen: false })
-  // Nothing but the test gives the tables statistics.
+/** Nothing but the test gives the tables statistics. */
+async function withoutStatistics(log: TestLog): Promise<void> {
   for (const table of [
     'sessions',
     'lineage',
@@ -268,6 +266,12 @@ beforeAll(async () => {
     'tokens',
   ])
     await log.admin(`alter table savefile.${table} set (autovacuum_enabled = false)`)
+}
+
+let log: TestLog
+beforeAll(async () => {
+  log = await openLog({ listen: false })
+  await withoutStatistics(log)
   await fill(log)
 })
 afterAll(() => log.close())
@@ -279,10 +283,12 @@ it.each(['without statistics', 'with statistics'])(
     const found: string[] = []
     for (const mode of ['force_generic_plan', 'force_custom_plan'] as const) {
       const name = `${stats} ${mode}`.replaceAll(/[ _]/g, '-')
+      const connection = explained(log, mode)
       const wrong = [
-        ...(await calls(log, explained(log, mode), name, stats === 'with statistics')),
+        ...(await calls(log, connection, name, stats === 'with statistics')),
         ...(await reads(log, explained(log, mode, 'savefile_member'), name)),
       ]
+      await connection.pool.end()
       found.push(...wrong.map((problem) => `${mode}, ${problem}`))
     }
     expect(found).toEqual([])
@@ -298,3 +304,41 @@ it('a stretch that is walked by seq for one key is found', async () => {
   expect(plans.flatMap(problems)).toEqual([expect.stringMatching(/^2000 rows thrown away/)])
   await pool.end()
 })
+
+it.each(['force_generic_plan', 'auto'] as const)(
+  'nor with plans that a connection made when the database was new, once the reconciler has come by a database that grew (%s)',
+  async (mode) => {
+    const young = await openLog({ listen: false })
+    const connection = explained(young, mode)
+    try {
+      await withoutStatistics(young)
+      await young.admin(`
+        insert into savefile.sessions (space_id, session_id, created_at, definition, updated_at, head, head_at, head_hash, answer_seq)
+          values ('default', 'seed', 1, '${young.definition}', 1, 20, 1, sha256('x'), 19);
+        insert into savefile.lineage values ('default', 'seed', 'seed', 1, 9223372036854775807);
+        insert into savefile.session_definitions values ('default', 'seed', 1, '${young.definition}');
+        insert into savefile.events select 'default', 'seed', s, 'message_received', 1, s, 'a', 'p:' || s, null, '{}', sha256('x'), sha256('x')
+          from generate_series(1, 20) s`)
+      // From the sixth run on a plan may be kept for good.
+      for (let round = 0; round < 8; round++) await calls(young, connection, `young-${round}`, false, ['seed', 20])
+      await fill(young)
+      const analysed = await young.admin(
+        `select relname from pg_stat_user_tables where schemaname = 'savefile' and relname in ('events', 'sessions', 'drafts')
+           and (last_analyze is not null or last_autoanalyze is not null)`,
+      )
+      expect(analysed).toEqual([])
+      // Until then it has plans that pass over whole tables, and it would keep them.
+      expect(await calls(young, connection, 'before', false)).not.toEqual([])
+      const due = createDueLog(young.pool)
+      expect(await due.analyse()).toEqual(expect.arrayContaining(['drafts', 'events', 'sessions']))
+      // Those of the rounds before, which nobody goes on with.
+      await young.admin(`update savefile.sessions set due_at = null where session_id ~ '^(young|before)'`)
+      expect(await calls(young, connection, 'grown', false)).toEqual([])
+      expect(await due.analyse()).toEqual([])
+    } finally {
+      await connection.pool.end()
+      await young.close()
+    }
+  },
+  120_000,
+)
