@@ -7,7 +7,7 @@ import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/po
 import { externalise, prepare, type WriteBlob } from './content'
 import { gather } from './gather'
 import { queryRow, query } from './pool'
-import { fieldsOf, preparedValue } from './prepared'
+import { fieldsOf, preparedQuery, preparedValue } from './prepared'
 import type { Sealer, Vault } from './vault'
 
 interface Row {
@@ -164,11 +164,12 @@ export async function finishAndAppend(
 ): Promise<Appended | { status: 'refused' }> {
   const sealer = await vault.sealer(ref)
   const { type, v, payload } = prepare(await externalise(event, writeBlob), sealer)
-  const row = await queryRow<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
+  const [row] = await preparedQuery<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
     pool,
     'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)',
     [ref.space, ref.session, step, token, type, v, payload, ...argumentsOf(what, columnsOf(what.events, [], sealer))],
   )
+  if (!row) throw new Error('finish_and_append gave no row')
   return row.finished === 'refused' ? { status: 'refused' } : appendedOf(row)
 }
 

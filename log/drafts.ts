@@ -9,6 +9,7 @@ import { errorCode } from '../contract/errors'
 import { externalise, prepare, type WriteBlob } from './content'
 import { isHostSealed } from './hand-over'
 import { query, queryRow } from './pool'
+import { preparedQuery } from './prepared'
 import { pageFrom, type EventRow } from './read'
 import { deltaSlot, type Vault } from './vault'
 
@@ -49,7 +50,7 @@ export async function claimDraft(
   { safe, token, from }: { safe: boolean; token: string; from?: number },
 ): Promise<{ claim: DraftClaim; page: EventRow[] }> {
   const ask = (): Promise<(ClaimRow & (EventRow | { seq: null }))[]> =>
-    query(
+    preparedQuery(
       pool,
       `select * from savefile.claim_draft($1, $2, $3, $4, $5, $6, $7) c
        left join lateral (
