@@ -1,12 +1,12 @@
 /**
  * Calls that come at the same time go to the database together: a statement and a commit cost about as much as an append, so they are shared.
- * Nobody waits for company: one that comes alone goes out at once, by itself. While two statements are under way the others gather, and go as
- * soon as one has ended: one is in the database's hands while the other is in ours, and a third would only make each of them smaller. Nor does
- * anybody wait for somebody else's lock: what could not be done at once with the others is done by itself, beside them.
+ * Nobody waits for company: one that comes alone goes out at once, by itself. While three statements are under way the others gather, and go as
+ * soon as one has ended: one is in the database's hands, one in ours, and one on its way; a fourth would only make each of them smaller. Nor
+ * does anybody wait for somebody else's lock: what could not be done at once with the others is done by itself, beside them.
  */
 import { isUnreachable } from './pool'
 
-const IN_FLIGHT = 2
+const IN_FLIGHT = 3
 const CALLS = 64
 const BYTES = 1024 * 1024
 
