@@ -3,25 +3,16 @@
  * its format cannot say stands beside it in `savefile`, which the client passes over and the import reads: so what was exported comes back
  * the same. Left out: late results, approvals, grants, and replay of other vendors.
  */
-import type { Block, ContentBlock } from '../contract/blocks'
 import { OUTCOME_SAID, parseEvent, type Payload } from '../contract/events'
 import { INTERRUPTED } from './claude-code'
-import { exact, isPlain, NO_TEXT, notShown, saidOf, textOf, uuidOf, UUID, wireId, type Wire } from './export-blocks'
+import { answer, synthetic, wireContent } from './claude-code-wire'
+import { exact, NO_TEXT, saidOf, uuidOf, UUID, wireId } from './export-blocks'
 import type { Exporter, ExportSource } from './exporting'
-import { isObject, parsed, type Json } from './json'
+import type { Json } from './json'
 import { keptFrom, shownIn, type Begun, type Shown } from './view-order'
 
 /** That of a client whose files look so; the session's own where it came from one. */
 const CLIENT_VERSION = '2.1.37'
-const STOPS: Readonly<Record<string, string>> = {
-  end: 'end_turn',
-  tool_calls: 'tool_use',
-  max_tokens: 'max_tokens',
-  stop_sequence: 'stop_sequence',
-  refusal: 'refusal',
-  pause: 'pause_turn',
-  context_exceeded: 'model_context_window_exceeded',
-}
 const REJECTED = 'User rejected tool use'
 const NOT_OK = new Set(['error', 'denied', 'cancelled', 'unknown'])
 
@@ -40,6 +31,8 @@ class Lines {
   /** Of the last line that a client would go on from. */
   leaf: string | null = null
   private readonly written = new Set<string>()
+  /** Uuids of lines that another hangs on. */
+  private readonly goneOn = new Set<string>()
   private readonly sessionId: string
   private readonly common: Json
 
@@ -65,8 +58,10 @@ class Lines {
     let parent: string | null = null
     const children = await childrenOf(source)
     const stands: Standing = { begun: [], lines: [] }
+    let timestamp = ''
     for await (const shown of shownIn(source.events())) {
       const lines = await this.linesOf(shown, parent, source, children, stands)
+      timestamp = timeOf(shown.event.at)
       const [first] = lines.filter(({ fresh }) => !fresh)
       if (first) stands.begun.push({ seq: shown.event.seq, type: shown.event.type, at: stands.lines.length })
       stands.lines.push(...lines.map(({ uuid }) => uuid))
@@ -74,15 +69,21 @@ class Lines {
       if (child && !this.written.has(lines[0]?.uuid ?? '')) yield* this.sidechain(child)
       for (const { uuid, fields, fresh = false } of lines) {
         const logical: Json = fresh ? { parentUuid: null, logicalParentUuid: parent } : { parentUuid: parent }
+        if (parent !== null) this.goneOn.add(parent)
         parent = uuid
         if (this.written.has(uuid)) continue
         this.written.add(uuid)
-        const agent = frame.agent === undefined ? {} : { agentId: frame.agent }
-        const line = { ...logical, isSidechain: frame.agent !== undefined, ...this.common, ...agent, ...fields, uuid }
-        yield `${JSON.stringify(line)}\n`
+        yield this.line(logical, { ...fields, uuid }, frame)
       }
       if (frame.agent === undefined && parent !== null) this.leaf = parent
     }
+    if (frame.agent === undefined && parent !== null && this.goneOn.has(parent))
+      yield this.line({ parentUuid: parent }, endOf(parent, source, timestamp), frame)
+  }
+
+  private line(logical: Json, fields: Json, { agent }: Frame): string {
+    const whose = agent === undefined ? {} : { agentId: agent }
+    return `${JSON.stringify({ ...logical, isSidechain: agent !== undefined, ...this.common, ...whose, ...fields })}\n`
   }
 
   private async *sidechain({ agent, source }: Child): AsyncGenerator<string> {
@@ -97,7 +98,7 @@ class Lines {
     children: ReadonlyMap<string, Child>,
     stands: Standing,
   ): Promise<Made[]> {
-    const timestamp = new Date(event.at / 1000).toISOString()
+    const timestamp = timeOf(event.at)
     // Also of what it hangs on: in a fork that shows the same in another order it is another line.
     const named = (part: string): string => uuidOf(`${parent ?? ''}\n${session}\n${event.seq}\n${part}`)
     switch (event.type) {
@@ -215,6 +216,24 @@ class Lines {
   }
 }
 
+function timeOf(at: number): string {
+  return new Date(at / 1000).toISOString()
+}
+
+/** Where a fork goes on from a session's last line, nothing else would say that the session ended there. */
+function endOf(last: string, { info }: ExportSource, timestamp: string): Json {
+  return {
+    type: 'system',
+    subtype: 'informational',
+    content: 'This session ends here; a fork of it goes on.',
+    isMeta: true,
+    level: 'info',
+    timestamp,
+    savefile: { ends: true },
+    uuid: uuidOf(`${last}\n${info.session}\nend`),
+  }
+}
+
 interface Made {
   uuid: string
   fields: Json
@@ -262,128 +281,4 @@ async function childrenOf(source: ExportSource): Promise<Map<string, Child>> {
     if (call !== undefined) children.set(call, { agent, source: () => source.child(child) })
   }
   return children
-}
-
-async function answer(payload: Payload<'model_answered'>, source: ExportSource, id: string): Promise<Json> {
-  const { blocks, replay, model, provider, usage, stop, responseId } = payload
-  const ours = replay?.provider === 'anthropic'
-  const content: unknown[] = []
-  let plain = provider === 'anthropic' || provider === 'claude-code'
-  for (const [i, block] of blocks.entries()) {
-    const own = ours ? (replay.blocks[i] ?? null) : null
-    if (own !== null) content.push(JSON.parse(own))
-    else {
-      const wire = await inAnswer(block, source)
-      content.push(...wire.parts)
-      plain &&= wire.exact
-    }
-  }
-  plain &&= !replay || ours
-  const platform = replay?.platform
-  if (content.length === 0) content.push({ type: 'text', text: NO_TEXT })
-  const savefile = plain
-    ? null
-    : {
-        provider,
-        ...(replay ? { platform, replayFormat: replay.format, kept: replay.blocks } : {}),
-        ...(await exact(blocks, source)),
-      }
-  return {
-    type: 'assistant',
-    message: {
-      model,
-      id: responseId !== undefined && /^[\w-]+$/.test(responseId) ? responseId : `msg_${id.replaceAll('-', '')}`,
-      type: 'message',
-      role: 'assistant',
-      content,
-      stop_reason: STOPS[stop] ?? null,
-      stop_sequence: null,
-      usage: {
-        input_tokens: Math.max(0, usage.input - usage.cacheRead - usage.cacheWrite),
-        cache_creation_input_tokens: usage.cacheWrite,
-        cache_read_input_tokens: usage.cacheRead,
-        output_tokens: usage.output,
-      },
-    },
-    ...(savefile ? { savefile } : {}),
-  }
-}
-
-function synthetic(text: string, id: string): Json {
-  const usage = { input_tokens: 0, output_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }
-  return {
-    type: 'assistant',
-    message: {
-      id,
-      model: '<synthetic>',
-      type: 'message',
-      role: 'assistant',
-      content: [{ type: 'text', text }],
-      stop_reason: 'stop_sequence',
-      stop_sequence: '',
-      usage,
-    },
-  }
-}
-
-async function inAnswer(block: Block, source: ExportSource): Promise<Wire> {
-  switch (block.type) {
-    case 'text':
-      return { parts: [{ type: 'text', text: await textOf(block, source) }], exact: isPlain(block) }
-    case 'tool_call': {
-      const input = parsed(block.args)
-      const exact = isObject(input) && JSON.stringify(input) === block.args && block.problem === undefined
-      return {
-        parts: [
-          {
-            type: 'tool_use',
-            id: wireId(block.call),
-            name: block.name,
-            input: isObject(input) ? input : { _invalid: block.args },
-          },
-        ],
-        exact,
-      }
-    }
-    case 'reasoning':
-      return { parts: [], exact: false } // unsigned: the vendor would refuse it
-    case 'refusal':
-      return { parts: [{ type: 'text', text: block.text }], exact: false }
-    case 'structured':
-      return { parts: [{ type: 'text', text: block.json }], exact: false }
-    default:
-      return { parts: [{ type: 'text', text: `[${block.type} not shown]` }], exact: false }
-  }
-}
-
-/** Of a message or a result. */
-async function wireContent(
-  blocks: readonly ContentBlock[],
-  source: ExportSource,
-): Promise<{ content: unknown; own: { savefile?: Json } }> {
-  const wires: Wire[] = []
-  for (const block of blocks) wires.push(await inContent(block, source))
-  const parts = wires.flatMap((wire) => wire.parts)
-  const own = wires.every((wire) => wire.exact) ? {} : { savefile: await exact(blocks, source) }
-  const [only, ...more] = parts
-  const lone = more.length === 0 && isObject(only) && only.type === 'text' && typeof only.text === 'string'
-  return { content: lone ? only.text : parts, own }
-}
-
-async function inContent(block: ContentBlock, source: ExportSource): Promise<Wire> {
-  if (block.type === 'text')
-    return { parts: [{ type: 'text', text: await textOf(block, source) }], exact: isPlain(block) }
-  if (block.type === 'structured') return { parts: [{ type: 'text', text: block.json }], exact: false }
-  const { mediaType, hash } = block.blob
-  const name = block.type === 'file' ? block.name : undefined
-  const shown = block.type === 'image' || mediaType === 'application/pdf'
-  const content = shown ? await source.blob(hash) : null
-  if (!content) return { parts: [{ type: 'text', text: notShown(block.type, block.blob, name) }], exact: false }
-  const data = Buffer.from(content).toString('base64')
-  const wire = {
-    type: block.type === 'image' ? 'image' : 'document',
-    source: { type: 'base64', media_type: mediaType, data },
-    ...(name === undefined ? {} : { title: name }),
-  }
-  return { parts: [wire], exact: block.type === 'image' ? mediaType.startsWith('image/') : !block.kept }
 }

@@ -174,6 +174,7 @@ class RowReader {
     if (value.type === 'assistant') this.assistant(row)
     else if (value.type === 'user') this.user(row)
     else if (value.type === 'attachment' && object(value.attachment).type === 'queued_command') this.queued(row)
+    else if (value.type === 'system' && object(value.savefile).ends === true) this.add(row, { kind: 'end' })
     else if (value.subtype !== 'compact_boundary')
       this.options.report.note(
         'client_only',

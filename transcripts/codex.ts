@@ -88,7 +88,6 @@ class RolloutReader {
   private answer: Entry | null = null
   /** Entries that people's messages begin, for rollbacks: what each hangs on. */
   private turns: (Entry | null)[] = []
-  private readonly byLine = new Map<number, Entry>()
 
   constructor(
     private readonly options: ReadOptions,
@@ -136,7 +135,6 @@ class RolloutReader {
   private add({ n, value }: Line, item: Item): Entry {
     const entry = { id: `${n}`, line: n, at: time(value.timestamp), item, parent: this.place }
     this.place = item.kind === 'answer' ? this.conversation.answer(entry) : this.conversation.add(entry)
-    this.byLine.set(n, entry)
     if (item.kind !== 'answer') this.answer = null
     return entry
   }
@@ -247,7 +245,6 @@ class RolloutReader {
     const entry = this.conversation.result({ kind: 'result', call, outcome, blocks }, this.place, facts)
     if (!entry) return this.report.note('orphan_result', line.n)
     this.place = entry
-    this.byLine.set(line.n, entry)
     this.answer = null
   }
 
@@ -266,7 +263,9 @@ class RolloutReader {
     const read = summary === '' ? [] : said.length > 0 ? said : texts(summary)
     const blocks = ownContent(own, this.options.blobs) ?? read
     if (blocks.length === 0) return this.report.note('no_summary', line.n)
-    const keeps = this.byLine.get(count(own.keeps))
+    // Not every line is an entry: what an answer had said when it was stopped is one with the stop behind it.
+    const from = count(own.keeps)
+    const keeps = from > 0 ? this.conversation.entries.find((entry) => entry.line >= from) : undefined
     this.add(line, { kind: 'checkpoint', blocks, ...(keeps ? { keeps } : {}) })
     this.turns = []
   }

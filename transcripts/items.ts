@@ -35,6 +35,8 @@ export type Item =
   | { kind: 'failed'; class: FailureClass; status?: number; message: string }
   /** The person stopped the turn; `partial`: what the model had written. */
   | { kind: 'interrupted'; partial: Block[] }
+  /** Nothing more was said in this branch, though another goes on from where it ends. */
+  | { kind: 'end' }
   /** `keeps`: from this entry on what was said before stays beside the summary; absent: nothing does. */
   | { kind: 'checkpoint'; blocks: ContentBlock[]; keeps?: Entry }
 

@@ -108,6 +108,7 @@ export class LogWriter {
 
   write(entry: Entry): void {
     const { item } = entry
+    if (item.kind === 'end') return
     this.line = entry.line
     if (item.kind !== 'result' && entry.at > 0 && entry.at < this.at)
       this.options.report.note('time_went_back', entry.line)

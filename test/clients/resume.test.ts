@@ -146,6 +146,13 @@ for (const { format, binary, open } of CLIENTS)
       await goesOn(session, true)
     })
 
+    test('a session whose fork goes on from its end', async () => {
+      const session = await made(world, 'anthropic')
+      const fork = await world.client.fork(session)
+      await world.client.ask(fork.session, 'what only the fork says')
+      await goesOn(session, true)
+    })
+
     test('a summary, and what it leaves beside it', async () => {
       const session = await made(world, 'anthropic')
       const [first] = (await readAll(world.client, session)).filter(({ type }) => type === 'turn_finished')

@@ -278,6 +278,34 @@ async function again(family: Family, session: string, format: 'claude-code' | 'c
 
 const program = fc.array(op, { minLength: 1, maxLength: 25, size: 'max' })
 
+const hello: Op = { op: 'said', blocks: [always<ContentBlock>(textBlock('hello'))] }
+const stopped: Op = { op: 'interrupted', partial: [] }
+const cutOff: Op = { op: 'interrupted', partial: [textBlock('half')] }
+const answered = (block: Block): Op => ({
+  op: 'answer',
+  provider: 'anthropic',
+  blocks: [{ block, kept: () => null }],
+  outcomes: ['ok'],
+  results: [always<ContentBlock>(textBlock('seen'))],
+})
+const looked = answered({ type: 'tool_call', call: '', name: 'look', args: '{}' })
+const spoke = answered(textBlock('hello'))
+const summary = (keeps: number): Op => ({
+  op: 'checkpoint',
+  blocks: [always<ContentBlock>(textBlock('so far'))],
+  keeps,
+})
+
+/** Found once at random. */
+const KEEPS_FROM_A_PARTIAL: [Op[]][] = [
+  [[looked, cutOff, spoke, summary(0), { op: 'failed' }]],
+  [[spoke, cutOff, looked, summary(0), stopped]],
+]
+/** The last `back` but one leaves a branch that says nothing of its own: it ends where another goes on. */
+const ENDS_WHERE_ANOTHER_GOES_ON: [Op[]][] = [
+  [[spoke, stopped, hello, spoke, { op: 'back', to: 2 }, { op: 'failed' }, { op: 'back', to: 4 }]],
+]
+
 test('by Claude Code’s format: its own line and every branch', async () => {
   let branches = 0
   await fc.assert(
@@ -294,7 +322,7 @@ test('by Claude Code’s format: its own line and every branch', async () => {
           .sort()
       expect(forks(after)).toEqual(forks(before))
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, examples: [...ENDS_WHERE_ANOTHER_GOES_ON, ...KEEPS_FROM_A_PARTIAL] },
   )
   expect(branches).toBeGreaterThan(RUNS / 20)
 })
@@ -307,6 +335,26 @@ test('by Codex’ format: each session by itself', async () => {
       for (const { session } of before.sessions)
         expect((await again(before, session, 'codex')).told('s')).toEqual(before.told(session))
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, examples: [...KEEPS_FROM_A_PARTIAL, ...ENDS_WHERE_ANOTHER_GOES_ON] },
+  )
+})
+
+test('by Claude Code’s format: a session whose fork goes on from its last event keeps its own line', async () => {
+  const blobs = new BlobStore()
+  const conversation = new Conversation()
+  const add = (n: number, item: Item, parent: Entry | null): Entry =>
+    conversation.add({ id: `entry${n}`, line: n, at: n * 1_000_000, item, parent })
+  const said = (words: string): Item => ({ kind: 'said', blocks: [textBlock(words)] })
+  const end = add(2, { kind: 'interrupted', partial: [] }, add(1, said('hello'), null))
+  add(3, said('what only the fork says'), end)
+  add(4, { kind: 'end' }, end)
+  const thread = { id: 's', file: 'x', system: '', labels: {}, entries: conversation.finish() }
+  const before = await familyOf(thread, blobs, new Notes())
+  expect(before.sessions.map(({ parent }) => parent)).toEqual([null, 's'])
+  const after = await again(before, 's', 'claude-code')
+  expect(after.told('s')).toEqual(before.told('s'))
+  expect(after.told('s')).not.toContain('what only the fork says')
+  expect(after.sessions.map(({ session }) => after.told(session)).sort()).toEqual(
+    before.sessions.map(({ session }) => before.told(session)).sort(),
   )
 })
