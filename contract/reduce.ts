@@ -1,6 +1,6 @@
 /**
  * reduce: one event more. Pure; the state-by-event table below is total, so a phase or a type that is added without a rule for every
- * cell does not compile. A refused event is a corrupt log when it is read, and a bug or a race when it is about to be written.
+ * cell does not compile: hence one file of over 400 lines. A refused event is a corrupt log when it is read, and a bug or a race when it is about to be written.
  */
 import type { ContentBlock } from './blocks'
 import { BOUNDARIES_KEPT } from './compaction'

@@ -2,6 +2,7 @@
  * Reads Claude Code's transcripts: one JSON object a line, a tree by `uuid` and `parentUuid`. An answer of the API stands in several lines of
  * the same `message.id`; the results of parallel calls hang on different ones of them. Sub-agents stand in the same file (`isSidechain`) or
  * in files of their own (agent-*.jsonl). There is no published format: this is what the clients of 2.0 and 2.1 write.
+ * Over 400 lines, since one pass must see how all of them hang together.
  */
 import type { Block, ContentBlock } from '../contract/blocks'
 import { textBlock } from '../contract/blocks'

@@ -2,6 +2,7 @@
  * From entries to the events of a log that `reduce` and the invariants take: what the protocol has and a transcript has not (turns, starts of
  * calls, manifests) is put between, at the time of what stands before it. Pure. Where rows of the session are there already, the events
  * must be the same, but for what an import itself put behind them (a definition, custody): that stays where it is.
+ * Over 400 lines: one writer with a method for each kind of entry.
  */
 import { createHash } from 'node:crypto'
 import { textBlock, type Block, type ContentBlock } from '../contract/blocks'

@@ -1,6 +1,7 @@
 /**
  * A fold of events into spans. Only of what the session itself appended: what a fork inherits is in its parent's trace, and linked. A span is
  * given out when what it is of has ended, so children come before their turn.
+ * Over 400 lines: a rule for each type of event.
  */
 import type { Definition } from '../contract/definition'
 import type { Attempt, KnownEvent, Usage } from '../contract/events'

@@ -1,6 +1,7 @@
 /**
  * Reading a bundle: one pass that checks all there is to check, in order, and hands on what holds. Pure: bytes in, checked items out; what it
  * throws names the line and the reason. Nothing in a bundle names a file, and nothing in it is believed before its hash was computed.
+ * Over 400 lines, so that all that is checked of a bundle stands in one place.
  */
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
