@@ -11,13 +11,11 @@ const usage = { input: 1_000_000, output: 0, cacheRead: 0, cacheWrite: 0, reason
 
 test('keys are taken out of the environment, and an address alone is enough for a server of one’s own', () => {
   const env = { ANTHROPIC_API_KEY: 'a', OPENAI_API_KEY: 'o', OPENAI_BASE_URL: 'http://x/v1' }
-  expect(read(env).providers).toEqual({
-    anthropic: { apiKey: 'a' },
-    openai: { apiKey: 'o', baseURL: 'http://x/v1' },
-  })
+  const names = (): string[] => [...read(env).providers.keys()]
+  expect(names()).toEqual(['anthropic', 'openai-chat', 'openai-responses'])
   expect(env).toEqual({ OPENAI_BASE_URL: 'http://x/v1' })
-  expect(read(env).providers).toEqual({ openai: { apiKey: 'none', baseURL: 'http://x/v1' } })
-  expect(read({}).providers).toEqual({})
+  expect(names()).toEqual(['openai-chat', 'openai-responses'])
+  expect([...read({}).providers]).toEqual([])
 })
 
 test('prices of one’s own count; a file that is wrong keeps the worker from starting, and says why', () => {
