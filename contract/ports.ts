@@ -152,7 +152,7 @@ export interface ExecutorLog {
   writeBlob(ref: SessionRef, bytes: Uint8Array, mediaType: string): Promise<BlobRef>
 }
 
-/** One chunk of the live stream of a step. `n` counts from 0 within an attempt. */
+/** A piece of the live stream of a step. `n` grows within an attempt; a reader gets what came within a moment as one piece, by its first `n`. */
 export interface Delta {
   ref: SessionRef
   step: string

@@ -17,6 +17,8 @@ const KEPT_CHARS = 8 * 1024 * 1024
 /** `add` never waits; `flush` resolves once what was added is readable; a failure loses text, and nothing else. */
 export function createDeltaWriter(pool: Pool, vault = createVault(pool, null)): DeltaSink & { close(): Promise<void> } {
   let buffer: Delta[] = []
+  /** Of each attempt, what it added last: what goes on from that is one row with it, of some five that a stream makes in that time. */
+  let newest = new Map<string, Delta>()
   let chars = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
@@ -51,6 +53,7 @@ export function createDeltaWriter(pool: Pool, vault = createVault(pool, null)): 
     timer = undefined
     const deltas = buffer
     buffer = []
+    newest = new Map()
     chars = 0
     if (deltas.length > 0) writing = writing.then(() => write(deltas))
     return writing
@@ -59,8 +62,15 @@ export function createDeltaWriter(pool: Pool, vault = createVault(pool, null)): 
   return {
     add(delta) {
       if (chars > KEPT_CHARS) return
-      buffer.push(delta)
       chars += delta.body.length
+      const attempt = `${delta.ref.space}/${delta.ref.session} ${delta.step} ${delta.token}`
+      const last = newest.get(attempt)
+      if (last?.kind === delta.kind) last.body += delta.body
+      else {
+        const row = { ...delta }
+        newest.set(attempt, row)
+        buffer.push(row)
+      }
       timer ??= setTimeout(() => void flush(), FLUSH_MS)
     },
     flush,

@@ -23,8 +23,9 @@ export async function live(stack: Stack, { quick }: Options): Promise<Outcome> {
     const readers = sessions.map(async (session) => {
       for await (const { kind, body } of world.client.followLive(session, { signal: stop.signal })) {
         const now = performance.timeOrigin + performance.now()
-        const stamp = Number(/^\d{16}/.exec(body)?.[0])
-        if (kind === 'text') times.push({ at: now, ms: now - stamp / 1000 })
+        // A piece holds the deltas of a moment, each with its stamp.
+        if (kind !== 'text') continue
+        for (const [stamp] of body.matchAll(/\d{16}/g)) times.push({ at: now, ms: now - Number(stamp) / 1000 })
       }
     })
     const words = sayTurn({ steps: 0, bytes: deltas * CHARS, ms: seconds * 1000, deltaChars: CHARS })
