@@ -48,15 +48,19 @@ interface History {
   events: KnownEvent[]
 }
 
-const NONE: History & { bytes: number } = { state: emptyState, events: [], bytes: 0 }
+interface Kept extends History {
+  bytes: number
+}
+
+const NONE: Kept = { state: emptyState, events: [], bytes: 0 }
 
 /** Bytes of stored payloads whose parsed events are kept for the next view. */
 const HISTORIES_BYTES = 128 * 1024 * 1024
 
 export function createCallModel(deps: CallModelDeps): (input: StepInput) => Promise<FinishedStep | null> {
-  const histories = new Lru<typeof NONE>(HISTORIES_BYTES)
+  const histories = new Lru<Kept>(HISTORIES_BYTES)
 
-  function goOn(ref: SessionRef, had: typeof NONE, stored: readonly StoredEvent[]): History {
+  function goOn(ref: SessionRef, had: Kept, stored: readonly StoredEvent[]): History {
     const { state, known } = fold(had.state, stored)
     const bytes = stored.reduce((sum, event) => sum + event.payload.length, had.bytes)
     // Copied: two attempts of a step may overlap here, and neither may see the other's half.

@@ -35,8 +35,7 @@ export function createExecuteQueuedTool(deps: ExecuteQueuedToolDeps): (input: St
     const claimDraft: ExecutorLog['claimDraft'] = async (ref, epoch, step, { token }) => {
       const claimed = await deps.log.claimCall(ref, epoch, step, token)
       const { claim } = claimed
-      if (claim.status === 'call_not_found') throw notOurs(deps, step, claim.status)
-      if (claim.status === 'key_missing') throw notOurs(deps, step, claim.status)
+      if (claim.status === 'call_not_found' || claim.status === 'key_missing') throw notOurs(deps, step, claim.status)
       if ('call' in claimed) {
         const { tool, args, idempotencyKey, timeoutMs, workFolder, safe } = claimed.call
         const spec = { name: tool, timeoutMs, readOnly: safe, idempotent: safe }

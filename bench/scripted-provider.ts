@@ -1,7 +1,7 @@
 /**
  * A model that is none, at the port of providers (contract/provider-port.ts): no wire, no SDK, so that what is measured is Savefile's own.
- * Like in-process-model.ts it plays what the newest message of a person says (turn-words.ts), and takes its time. And a tool that only gives a kilobyte, as the
- * floor's does nothing.
+ * Like in-process-model.ts it plays what the newest message of a person says (turn-words.ts), and takes its time. And a tool
+ * that only gives a kilobyte, as the floor's does nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'

@@ -3,20 +3,16 @@
  * port of providers. At SIGUSR2 it says how late its event loop was since the last.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Runtime } from '@temporalio/worker'
 import { findAddresses } from '../client/addresses'
 import './in-process-model'
-import { runWorker } from '../workers/run'
+import { installRuntime, runWorker } from '../workers/run'
 import { startWorker } from '../workers/run-worker'
 import { readSettings } from '../workers/settings'
 import { kilobyteTools, scriptedProvider } from './scripted-provider'
 
 async function run(): Promise<void> {
   if (!process.env['BENCH_SCRIPTED']) return runWorker()
-  Runtime.install({
-    shutdownSignals: [],
-    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'WARN' } } },
-  })
+  installRuntime()
   const settings = readSettings(process.env, findAddresses({}, process.env, process.cwd()), { tools: kilobyteTools })
   const providers = new Map([[scriptedProvider.name, scriptedProvider]])
   const worker = startWorker({ ...settings, providers }, (line) => process.stderr.write(`${line}\n`))

@@ -6,7 +6,7 @@ import type { PlannedEvent } from '../contract/next-step'
 import type { Append, Appended, Evidence, Finish, Outlook } from '../contract/ports'
 import { externalise, prepare, type WriteBlob } from './content'
 import { gather } from './gather'
-import { queryRow, query } from './pool'
+import { firstRow, queryRow, query } from './pool'
 import { fieldsOf, preparedQuery, preparedValue } from './prepared'
 import type { Sealer, Vault } from './vault'
 
@@ -164,12 +164,13 @@ export async function finishAndAppend(
 ): Promise<Appended | { status: 'refused' }> {
   const sealer = await vault.sealer(ref)
   const { type, v, payload } = prepare(await externalise(event, writeBlob), sealer)
-  const [row] = await preparedQuery<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(
-    pool,
-    'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)',
-    [ref.space, ref.session, step, token, type, v, payload, ...argumentsOf(what, columnsOf(what.events, [], sealer))],
-  )
-  if (!row) throw new Error('finish_and_append gave no row')
+  const text =
+    'select * from savefile.finish_and_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)'
+  const rows = await preparedQuery<Row & { finished: 'finished' | 'refused' } & Record<string, unknown>>(pool, text, [
+    ...[ref.space, ref.session, step, token, type, v, payload],
+    ...argumentsOf(what, columnsOf(what.events, [], sealer)),
+  ])
+  const row = firstRow(rows, text)
   return row.finished === 'refused' ? { status: 'refused' } : appendedOf(row)
 }
 

@@ -8,7 +8,7 @@ import type { Claimed, DraftClaim, Owner } from '../contract/ports'
 import { errorCode } from '../contract/errors'
 import { externalise, prepare, type WriteBlob } from './content'
 import { isHostSealed } from './hand-over'
-import { query, queryRow } from './pool'
+import { firstRow, query, queryRow } from './pool'
 import { preparedQuery } from './prepared'
 import { pageFrom, type EventRow } from './read'
 import { deltaSlot, type Vault } from './vault'
@@ -62,9 +62,10 @@ export async function claimDraft(
     if ((error as { code?: unknown }).code === UNIQUE_VIOLATION) return ask()
     throw error
   })
-  const [row] = rows
-  if (!row) throw new Error('claim_draft gave no row')
-  return { claim: claimOf(row, token), page: rows.filter((one): one is ClaimRow & EventRow => one.seq !== null) }
+  return {
+    claim: claimOf(firstRow(rows, 'claim_draft'), token),
+    page: rows.filter((one): one is ClaimRow & EventRow => one.seq !== null),
+  }
 }
 
 /** What a claiming function of the database answered. */

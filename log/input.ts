@@ -98,10 +98,10 @@ export type AppendInput = (
 /** `alone`: one at a time, as a token has it, whose function checks what it may in one session. */
 export function createAppendInput(pool: Pool, { alone }: { alone: boolean }): AppendInput {
   const one = async (values: Values): Promise<Row> => {
-    const text = 'select * from savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)'
+    const call = 'savefile.input($1, $2, $3, $4, $5, $6, $7, $8, $9)'
     // A token's statement is one of several of its transaction.
-    if (alone) return queryRow<Row & Record<string, unknown>>(pool, text, values)
-    const [status, seq, head] = fieldsOf(await preparedValue(pool, text.replace('* from ', ''), values))
+    if (alone) return queryRow<Row & Record<string, unknown>>(pool, `select * from ${call}`, values)
+    const [status, seq, head] = fieldsOf(await preparedValue(pool, `select ${call}`, values))
     return {
       status: status as Row['status'],
       seq: seq === null ? null : Number(seq),

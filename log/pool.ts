@@ -47,7 +47,11 @@ export async function query<R extends QueryResultRow>(pool: Pool, text: string, 
 
 /** The one row of a function that always gives one. */
 export async function queryRow<R extends QueryResultRow>(pool: Pool, text: string, values: unknown[]): Promise<R> {
-  const [row] = await query<R>(pool, text, values)
+  return firstRow(await query<R>(pool, text, values), text)
+}
+
+export function firstRow<R>(rows: readonly R[], text: string): R {
+  const [row] = rows
   if (!row) throw new Error(`no row from: ${text}`)
   return row
 }

@@ -1,6 +1,6 @@
 /**
- * The statements of a step and of an append, named: parsed and planned once a connection and not with every call, which is a sixth of what an append costs
- * Postgres. A name is a hash of its text, so that whatever else uses the connection cannot mean another statement by it.
+ * The statements of a step and of an append, named: parsed and planned once a connection and not with every call, which is a sixth of what
+ * an append costs Postgres. A name is a hash of its text, so that whatever else uses the connection cannot mean another statement by it.
  */
 import { createHash } from 'node:crypto'
 import type { Pool, QueryResultRow } from 'pg'

@@ -68,7 +68,7 @@ function sayOnStderr(line: string): void {
 }
 
 /** The signals are ours: a SIGTERM lets what runs end. A program that has Temporal workers of its own has a runtime already: it counts. */
-function installRuntime(): void {
+export function installRuntime(): void {
   try {
     Runtime.install({
       shutdownSignals: [],
